@@ -1,0 +1,130 @@
+"""What needs two blocks to be told, and what this release lacks.
+
+Works on the plain values of the file, so that it also runs when some block is broken: whatever is not of the expected shape is
+skipped here, because the schema reports it.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
+from proxy.directory.build import parse_server_url
+from proxy.settings.problems import Problem
+from proxy.settings.scalars import is_loopback
+
+# Each key with the values that ask for nothing; an absent or null one never does.
+_NOT_IN_THIS_RELEASE: Mapping[str, frozenset[str]] = {
+    "workers": frozenset({"1"}),
+    "sign_in": frozenset(),
+    "discovery.enabled": frozenset({"false", "no", "off", "0"}),
+    "tracing.otlp_endpoint": frozenset(),
+}
+
+
+def cross_problems(document: Mapping[object, object]) -> Iterator[Problem]:
+    """Yield what is wrong between blocks."""
+    for check in _CHECKS:
+        yield from check(document)
+
+
+def _not_in_this_release(document: Mapping[object, object]) -> Iterator[Problem]:
+    for path, harmless in _NOT_IN_THIS_RELEASE.items():
+        value = _look_up(document, path)
+        if value is not None and str(value).lower() not in harmless:
+            yield Problem(path, "is not available in this release: leave it out")
+
+
+def _duplicate_issuers(document: Mapping[object, object]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for path, issuer in _blocks(document, "issuers"):
+        name = issuer.get("issuer")
+        if isinstance(name, str):
+            first = seen.setdefault(name, path)
+            if first != path:
+                yield Problem(f"{path}.issuer", f"the same issuer as {first}")
+
+
+def _duplicate_clusters(document: Mapping[object, object]) -> Iterator[Problem]:
+    seen: dict[tuple[str, str], str] = {}
+    for path, cluster in _blocks(document, "clusters"):
+        match cluster:
+            case {"namespace": str(namespace), "name": str(name)}:
+                first = seen.setdefault((namespace, name), path)
+                if first != path:
+                    yield Problem(f"{path}.name", f"cluster {namespace}/{name} is already declared by {first}")
+            case _:
+                continue
+
+
+def _hosts_under_ui_domain(document: Mapping[object, object]) -> Iterator[Problem]:
+    domain = document.get("ui_domain")
+    if not isinstance(domain, str) or not domain:
+        return
+    for path, host in _own_hosts(document):
+        if host == domain or host.endswith("." + domain):
+            yield Problem("ui_domain", f"{path} lies in it: applications need a domain of their own")
+
+
+def _listeners_apart(document: Mapping[object, object]) -> Iterator[Problem]:
+    public = (str(_look_up(document, "listen.address") or "0.0.0.0"), str(_look_up(document, "listen.port") or "8443"))  # noqa: S104
+    admin = (str(_look_up(document, "admin.address") or "127.0.0.1"), str(_look_up(document, "admin.port") or "9090"))
+    addresses = {public[0], admin[0]}
+    overlap = len(addresses) == 1 or addresses & {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    if overlap and public[1] == admin[1] != "0":
+        yield Problem("admin.port", "the same as listen.port: the two listeners need ports of their own")
+
+
+def _sign_in_issuer(document: Mapping[object, object]) -> Iterator[Problem]:
+    name = _look_up(document, "sign_in.issuer")
+    if isinstance(name, str) and name not in {issuer.get("issuer") for _, issuer in _blocks(document, "issuers")}:
+        yield Problem("sign_in.issuer", "is none of issuers: its tokens would not be believed")
+
+
+def _issuers_over_tls(document: Mapping[object, object]) -> Iterator[Problem]:
+    for path, issuer in _blocks(document, "issuers"):
+        name = issuer.get("issuer")
+        if isinstance(name, str) and issuer.get("jwks_file") is None and _is_exposed(name):
+            yield Problem(
+                f"{path}.issuer", "must begin with https://, or jwks_file is needed: whoever is on the way could swap its keys"
+            )
+
+
+_CHECKS: tuple[Callable[[Mapping[object, object]], Iterator[Problem]], ...] = (
+    _not_in_this_release,
+    _duplicate_issuers,
+    _issuers_over_tls,
+    _duplicate_clusters,
+    _hosts_under_ui_domain,
+    _listeners_apart,
+    _sign_in_issuer,
+)
+
+
+def _is_exposed(url: str) -> bool:
+    with contextlib.suppress(ValueError):
+        parts = parse_server_url(url)
+        return parts.scheme == "http" and not is_loopback(parts.host)
+    return False
+
+
+def _own_hosts(document: Mapping[object, object]) -> Iterator[tuple[str, str]]:
+    public_url = document.get("public_url")
+    if isinstance(public_url, str):
+        with contextlib.suppress(ValueError):
+            yield "public_url", parse_server_url(public_url).host
+    hosts = document.get("hosts")
+    for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
+        yield f"hosts[{index}]", str(host)
+
+
+def _blocks(document: Mapping[object, object], key: str) -> Iterator[tuple[str, Mapping[object, object]]]:
+    items = document.get(key)
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, Mapping):
+            yield f"{key}[{index}]", item
+
+
+def _look_up(document: Mapping[object, object], path: str) -> object:
+    value: object = document
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

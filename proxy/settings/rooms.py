@@ -1,0 +1,68 @@
+"""From settings to the values that the rooms declare."""
+
+from typing import assert_never
+
+from proxy.directory.build import build_upstream
+from proxy.directory.clusters import Directory
+from proxy.directory.upstream import Credential, IdentityHeaders, Impersonate, NoCredential, PassToken, StaticToken, Upstream
+from proxy.routing.target import ClusterRef
+from proxy.settings.credentials import (
+    CredentialSettings,
+    IdentityHeadersSettings,
+    ImpersonateSettings,
+    NoCredentialSettings,
+    PassTokenSettings,
+    TokenSettings,
+)
+from proxy.settings.model import ApplicationSettings, ClusterSettings, ServerSettings, Settings
+
+
+def directory(settings: Settings) -> Directory:
+    """Return what the file declares: the management API and the clusters written by hand."""
+    management = settings.management
+    refs = [(ClusterRef(cluster.namespace, cluster.name), cluster) for cluster in settings.clusters]
+    return Directory(
+        management=_upstream("kaas", management, management.credential) if management is not None else None,
+        cluster_apis={ref: api for ref, cluster in refs if (api := _cluster_api(ref, cluster)) is not None},
+        applications={
+            (ref, name): _application(ref, name, application)
+            for ref, cluster in refs
+            for name, application in cluster.stacklight.items()
+        },
+    )
+
+
+def credential(given: CredentialSettings) -> Credential:
+    """Return the directory's value of a `credential` block."""
+    match given:
+        case PassTokenSettings():
+            return PassToken(given.audience)
+        case ImpersonateSettings():
+            return Impersonate(given.token_file, given.client_certificate_file, given.client_key_file, given.groups)
+        case TokenSettings():
+            return StaticToken(given.token_file)
+        case IdentityHeadersSettings():
+            return IdentityHeaders(
+                user_header=given.user_header,
+                role_header=given.role_header,
+                role=given.role,
+                name_header=given.name_header,
+                email_header=given.email_header,
+            )
+        case NoCredentialSettings():
+            return NoCredential()
+    assert_never(given)
+
+
+def _cluster_api(ref: ClusterRef, cluster: ClusterSettings) -> Upstream | None:
+    return _upstream(f"k8s/{ref}", cluster.api, cluster.api.credential) if cluster.api is not None else None
+
+
+def _application(ref: ClusterRef, name: str, application: ApplicationSettings) -> Upstream:
+    return _upstream(f"sl/{ref}/{name}", application, application.credential, keep_prefix=application.keep_prefix)
+
+
+def _upstream(name: str, server: ServerSettings, given: CredentialSettings, *, keep_prefix: bool = False) -> Upstream:
+    return build_upstream(
+        name, server.url, credential(given), ca_file=server.ca_file, ca_pem=server.ca_data, keep_prefix=keep_prefix
+    )
