@@ -1,0 +1,89 @@
+"""The role grammar `m:<app>[:<namespace>[:<cluster>]]@<name>`, and what one token carries of it.
+
+Trusts nothing: a string that is not exactly one of the known roles grants nothing and is no error.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+# Least privilege first: the order in which roles are looked at, and offered to someone who was refused.
+ROLE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "m:sl:<ns>:<cluster>": ("stacklight-admin", "admin"),
+    "m:k8s:<ns>:<cluster>": ("cluster-admin",),
+    "m:kaas:<ns>": ("user", "reader", "bm-pool-operator", "member", "operator", "writer"),
+    "m:kaas": ("reader", "operator", "writer", "global-admin", "management-admin"),
+}
+ROLE_PATTERNS: tuple[str, ...] = tuple(f"{scope}@{name}" for scope, names in ROLE_NAMES.items() for name in names)
+
+# RFC 1123 label, and the subdomain as Kubernetes checks it (apimachinery, `util/validation`): 253 characters, its labels unbounded.
+_NAMESPACE = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+_CLUSTER = r"(?![.a-z0-9-]{254})[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*"
+_FORMS: Mapping[str, str] = {"<ns>": _NAMESPACE, "<cluster>": _CLUSTER}
+
+
+def _expression(scope: str) -> str:
+    names = "|".join(map(re.escape, ROLE_NAMES[scope]))
+    text = scope
+    for placeholder, form in _FORMS.items():
+        text = text.replace(placeholder, form)
+    return f"({text})@({names})"
+
+
+_ROLE = re.compile("|".join(_expression(scope) for scope in ROLE_NAMES))
+_SCOPES = tuple(ROLE_NAMES)
+_RANK: Mapping[str, int] = {pattern: rank for rank, pattern in enumerate(ROLE_PATTERNS)}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSet:
+    """The known roles of one token, indexed once, so that a decision is a few look-ups however many there are.
+
+    `strings` are all known role strings and `kaas_strings` those of the management API, in the token's order without repetition.
+    `by_scope` maps a scope (`m:kaas`, `m:kaas:a`, `m:k8s:a:prod`) to the role names held there, least privilege first.
+    `examples` maps a role pattern (`m:kaas:<ns>@writer`) to the first role of that form, most specific scope first.
+    """
+
+    strings: tuple[str, ...]
+    kaas_strings: tuple[str, ...]
+    by_scope: Mapping[str, tuple[str, ...]] = field(compare=False, repr=False)
+    examples: Mapping[str, str] = field(compare=False, repr=False)
+
+    @classmethod
+    def from_strings(cls, members: Iterable[object]) -> "RoleSet":
+        """Build the set from the members of a claim; what is not a string, or not a known role, is left out."""
+        known: dict[str, str] = {}
+        held: dict[str, tuple[str, ...]] = {}
+        for member in members:
+            if not isinstance(member, str) or member in known:
+                continue
+            found = _ROLE.fullmatch(member)
+            if found is None or found.lastindex is None:
+                continue
+            scope, name = found.group(found.lastindex - 1, found.lastindex)
+            form = _SCOPES[found.lastindex // 2 - 1]
+            known[member] = f"{form}@{name}"
+            held[scope] = _in_order(form, (*held[scope], name)) if scope in held else (name,)
+        return cls(tuple(known), tuple(role for role in known if role.startswith("m:kaas")), held, _first_of_each(known))
+
+
+def _in_order(form: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(names, key=ROLE_NAMES[form].index))
+
+
+def _first_of_each(known: Mapping[str, str]) -> dict[str, str]:
+    first: dict[str, str] = {}
+    for role, pattern in known.items():
+        first.setdefault(pattern, role)
+    return dict(sorted(first.items(), key=lambda entry: _RANK[entry[0]]))
+
+
+def role_strings(claim: object) -> tuple[str, ...]:
+    """Return the strings of a role claim: none when it is missing, one for a single string (never split), else its string members."""
+    match claim:
+        case str():
+            return (claim,)
+        case list() | tuple():
+            return tuple(member for member in claim if isinstance(member, str))
+        case _:
+            return ()
