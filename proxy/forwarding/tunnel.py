@@ -1,0 +1,100 @@
+"""An upgraded connection: opaque bytes both ways, until both sides have ended.
+
+Theory of operation. After 101 the two transports get these protocols in place of the HTTP ones. Each end writes what it receives
+to the other; a full write buffer on one side pauses reading on the other. A TCP half-close is passed on, because `kubectl cp` and
+SPDY streams end that way; TLS cannot half-close, so there the end of one direction ends both, after what is buffered was sent.
+No byte is parsed, so none can be misread; no idle limit, because a quiet port-forward is a healthy one: TCP keep-alive finds
+peers that are gone.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final, cast
+
+HIGH_WATER: Final = 65536
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+
+
+class Tunnel:
+    """Two ends joined. `on_closed` is called once, when both have ended."""
+
+    def __init__(self, client: asyncio.Transport, upstream: asyncio.Transport, on_closed: Callable[[], None]) -> None:
+        self.client = TunnelEnd(self, client)
+        self.upstream = TunnelEnd(self, upstream)
+        self.client.other, self.upstream.other = self.upstream, self.client
+        self._open = 2
+        self._on_closed = on_closed
+
+    def start(self, from_client: bytes, from_upstream: bytes) -> None:
+        """Take both transports over; the arguments are what each side sent before the switch was complete."""
+        for end, early in ((self.client, from_upstream), (self.upstream, from_client)):
+            end.transport.set_protocol(end)
+            end.transport.set_write_buffer_limits(high=HIGH_WATER)
+            keep_alive(end.transport)
+            if early:
+                end.transport.write(early)
+                end.other.received += len(early)
+        for end in (self.client, self.upstream):
+            end.transport.resume_reading()
+
+    def close(self) -> None:
+        """End both sides once what is buffered was sent."""
+        self.client.transport.close()
+        self.upstream.transport.close()
+
+    def end_lost(self) -> None:
+        """Note that one of the two transports is gone."""
+        self._open -= 1
+        if not self._open:
+            self._on_closed()
+
+
+class TunnelEnd(asyncio.Protocol):
+    """One side of a tunnel; `received` counts its bytes."""
+
+    __slots__ = ("other", "received", "transport", "tunnel")
+
+    other: "TunnelEnd"
+
+    def __init__(self, tunnel: Tunnel, transport: asyncio.Transport) -> None:
+        self.tunnel = tunnel
+        self.transport = transport
+        self.received = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        self.other.transport.write(data)
+
+    def eof_received(self) -> bool:
+        transport = self.other.transport
+        if not transport.can_write_eof() or not self.transport.can_write_eof():
+            transport.close()
+            return False
+        if not transport.is_closing():
+            transport.write_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        if not self.other.transport.is_closing():
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self.other.transport.is_closing():
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.other.transport.close()
+        self.tunnel.end_lost()
+
+
+def keep_alive(transport: asyncio.Transport) -> None:
+    """Let the kernel find out within about two minutes that a peer is gone."""
+    sock = cast("socket.socket | None", transport.get_extra_info("socket"))
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -1,0 +1,204 @@
+"""Builds the answer's head for the client from the upstream's: framing of our own, addresses mapped back under the prefix.
+
+What an answer may not do to a browser's view of our origin is dropped (the contract's section 5): clear its data, pin its transport,
+widen a service worker, open it to other origins, or set cookies from an API.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Final
+
+from proxy.errors import BadGateway
+from proxy.routing.request_head import Field
+from proxy.wire.managed import HOP_BY_HOP
+from proxy.wire.outbound import SESSION_COOKIE
+
+_DROPPED: Final = (HOP_BY_HOP - {b"trailer"}) | {
+    b"clear-site-data",
+    b"strict-transport-security",
+    b"service-worker-allowed",
+    b"alt-svc",
+}
+# A field of one of these names goes through as it came; the commonest answers hold nothing else but framing.
+_PLAIN: Final = frozenset(
+    {
+        b"content-type",
+        b"date",
+        b"cache-control",
+        b"audit-id",
+        b"etag",
+        b"vary",
+        b"content-encoding",
+        b"server",
+        b"last-modified",
+        b"x-kubernetes-pf-flowschema-uid",
+        b"x-kubernetes-pf-prioritylevel-uid",
+    }
+)
+_NOSNIFF: Final = b"X-Content-Type-Options: nosniff\r\n"
+_SANDBOX: Final = b"Content-Security-Policy: sandbox\r\n"
+_PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+_NO_BODY: Final = frozenset({204, 304})
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class BodyKind(Enum):
+    """How an answer's body ends: there is none, after so many bytes, at the last chunk, or when the upstream closes."""
+
+    NONE = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    CLOSE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRules:
+    """What is to be done with an upstream's answers, made once per upstream and kind of target.
+
+    `prefix` is what the client's URL has before the upstream's path, `authorities` the lower-case `scheme://host[:port]` forms of
+    the upstream itself, `base_path` what the upstream's URL has before its own paths.
+    """
+
+    prefix: bytes
+    authorities: frozenset[bytes]
+    base_path: bytes = b""
+    is_kubernetes: bool = True
+    is_sandboxed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    """The upstream's answer, read: `lines` are the header lines to send without framing and without the blank line."""
+
+    status: int
+    lines: bytes
+    body: BodyKind
+    length: int
+    keep_alive: bool
+    upgrade: bytes | None = None
+
+
+def read_answer(status: int, fields: Sequence[Field], rules: AnswerRules, method: str, version: str) -> AnswerHead:
+    """Read and rewrite an upstream's answer head; raises BadGateway for one whose end could be read in two ways."""
+    if version not in {"1.1", "1.0"} or not 100 <= status <= 599:  # noqa: PLR2004 (RFC 9110 section 15)
+        raise BadGateway("the upstream's answer is malformed", detail=f"version {version}, status {status}")
+    lines: list[bytes] = []
+    special: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        lower = name.lower()
+        if lower in _PLAIN:
+            lines += (name, b": ", value, b"\r\n")
+        elif lower in _DROPPED or lower == b"content-length":
+            special.setdefault(lower, []).append(value)
+        else:
+            _rewrite(name, lower, value, rules, lines)
+    connection = _tokens(special.get(b"connection"))
+    if connection - {b"keep-alive", b"close", b"upgrade"}:
+        lines = _without(lines, connection)
+    if rules.is_kubernetes:
+        lines.append(_NOSNIFF + _SANDBOX if rules.is_sandboxed else _NOSNIFF)
+    kind, length = _framing(status, special, method, version)
+    keep_alive = b"close" not in connection and (version == "1.1" or b"keep-alive" in connection) and kind is not BodyKind.CLOSE
+    upgrade = special.get(b"upgrade")
+    return AnswerHead(status, b"".join(lines), kind, length, keep_alive, upgrade[0].lower() if upgrade else None)
+
+
+def answer_bytes(head: AnswerHead, *, framing: bytes) -> bytes:
+    """Serialise an answer's head; `framing` are the lines that say how its body ends and whether the connection does."""
+    return b"".join((b"HTTP/1.1 %d " % head.status, _PHRASES.get(head.status, b""), b"\r\n", head.lines, framing, b"\r\n"))
+
+
+def location(value: bytes, rules: AnswerRules) -> bytes:
+    """Map a redirect to the upstream itself back under the prefix; anything else goes through as it came."""
+    scheme_end = value.find(b"://")
+    if scheme_end > 0:
+        slash = value.find(b"/", scheme_end + 3)
+        authority, path = (value, b"/") if slash < 0 else (value[:slash], value[slash:])
+        return _under_prefix(path, rules) if authority.lower() in rules.authorities else value
+    if value.startswith(b"/") and not value.startswith(b"//"):
+        return _under_prefix(value, rules)
+    return value
+
+
+def authorities(scheme: str, host: str, port: int) -> frozenset[bytes]:
+    """Return the ways in which an upstream may name itself in a redirect."""
+    name = f"[{host}]" if ":" in host else host
+    forms = {f"{scheme}://{name}:{port}"}
+    if port == _PORTS[scheme]:
+        forms.add(f"{scheme}://{name}")
+    return frozenset(form.lower().encode() for form in forms)
+
+
+def set_cookie(value: bytes, rules: AnswerRules) -> bytes | None:
+    """Bind an application's cookie to its own path and host; None for one that takes the proxy's own name."""
+    pair, *attributes = value.split(b";")
+    if pair.strip().lower().startswith(SESSION_COOKIE.lower()):
+        return None
+    path = rules.prefix or b"/"
+    kept = [pair]
+    for attribute in attributes:
+        name, _, argument = attribute.strip().partition(b"=")
+        if name.lower() == b"path":
+            path = _under_prefix(argument, rules) if argument.startswith(b"/") else path
+        elif name.lower() != b"domain":
+            kept.append(b" " + attribute.strip())
+    return b";".join([*kept, b" Path=" + path])
+
+
+def _rewrite(name: bytes, lower: bytes, value: bytes, rules: AnswerRules, lines: list[bytes]) -> None:
+    kept: bytes | None = value
+    if lower.startswith(b"access-control-") or (rules.is_kubernetes and lower == b"x-content-type-options"):
+        kept = None
+    elif lower in {b"location", b"content-location"}:
+        kept = location(value, rules)
+    elif lower == b"set-cookie":
+        kept = None if rules.is_kubernetes else set_cookie(value, rules)
+    if kept is not None:
+        lines += (name, b": ", kept, b"\r\n")
+
+
+def _under_prefix(path: bytes, rules: AnswerRules) -> bytes:
+    prefix = rules.prefix
+    if not prefix or path == prefix or path.startswith((prefix + b"/", prefix + b"?")):
+        return path
+    if rules.base_path and path.startswith(rules.base_path + b"/"):
+        path = path[len(rules.base_path) :]
+    return prefix + path
+
+
+def _tokens(values: Sequence[bytes] | None) -> frozenset[bytes]:
+    if not values:
+        return frozenset()
+    return frozenset(token.strip(b" \t").lower() for value in values for token in value.split(b","))
+
+
+def _without(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
+    """Drop the fields that the upstream's Connection names; `lines` holds four pieces a field."""
+    return [piece for at in range(0, len(lines), 4) if lines[at].lower() not in names for piece in lines[at : at + 4]]
+
+
+def _framing(status: int, special: dict[bytes, list[bytes]], method: str, version: str) -> tuple[BodyKind, int]:
+    """How this answer's body ends (RFC 9112 section 6.3)."""
+    codings, lengths = special.get(b"transfer-encoding"), special.get(b"content-length")
+    if codings is not None:
+        if lengths or version != "1.1" or len(codings) != 1 or codings[0].strip().lower() != b"chunked":
+            raise BadGateway("the upstream's answer is malformed", detail="ambiguous transfer coding")
+        length = -1
+    else:
+        length = _length(lengths)
+    if method == "HEAD" or status in _NO_BODY or status < HTTPStatus.OK:
+        return BodyKind.NONE, length
+    if codings is not None:
+        return BodyKind.CHUNKED, -1
+    return (BodyKind.LENGTH, length) if lengths else (BodyKind.CLOSE, -1)
+
+
+def _length(values: list[bytes] | None) -> int:
+    """Return the one Content-Length, -1 without one."""
+    if not values:
+        return -1
+    if len(values) != 1 or not values[0].strip().isdigit():
+        raise BadGateway("the upstream's answer is malformed", detail="ambiguous Content-Length")
+    return int(values[0])
