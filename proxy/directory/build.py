@@ -36,12 +36,11 @@ def is_host(text: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether `text` is an IP address, without brackets or zone."""
+    """Tell whether `text` is an IP address in its shortest form, without brackets or zone."""
     try:
-        ipaddress.ip_address(text)
+        return str(ipaddress.ip_address(text)) == text and "%" not in text
     except ValueError:
         return False
-    return "%" not in text
 
 
 def parse_server_url(text: str) -> ServerUrl:

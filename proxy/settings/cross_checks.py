@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from proxy.directory.build import parse_server_url
 from proxy.settings.problems import Problem
-from proxy.settings.scalars import is_loopback
+from proxy.settings.scalars import is_exposed
 
 # Each key with the values that ask for nothing; an absent or null one never does.
 _NOT_IN_THIS_RELEASE: Mapping[str, frozenset[str]] = {
@@ -82,7 +82,7 @@ def _sign_in_issuer(document: Mapping[object, object]) -> Iterator[Problem]:
 def _issuers_over_tls(document: Mapping[object, object]) -> Iterator[Problem]:
     for path, issuer in _blocks(document, "issuers"):
         name = issuer.get("issuer")
-        if isinstance(name, str) and issuer.get("jwks_file") is None and _is_exposed(name):
+        if isinstance(name, str) and issuer.get("jwks_file") is None and is_exposed(name):
             yield Problem(
                 f"{path}.issuer", "must begin with https://, or jwks_file is needed: whoever is on the way could swap its keys"
             )
@@ -97,13 +97,6 @@ _CHECKS: tuple[Callable[[Mapping[object, object]], Iterator[Problem]], ...] = (
     _listeners_apart,
     _sign_in_issuer,
 )
-
-
-def _is_exposed(url: str) -> bool:
-    with contextlib.suppress(ValueError):
-        parts = parse_server_url(url)
-        return parts.scheme == "http" and not is_loopback(parts.host)
-    return False
 
 
 def _own_hosts(document: Mapping[object, object]) -> Iterator[tuple[str, str]]:

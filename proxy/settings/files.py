@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -15,10 +14,6 @@ from pydantic import AfterValidator, ValidationInfo
 
 _MAX_BYTES = 4 * 1024 * 1024
 _PEM_BEGIN = "-----BEGIN "
-
-
-class _KeySet(msgspec.Struct):
-    keys: list[dict[str, object]]
 
 
 def read(path: Path) -> bytes:
@@ -96,15 +91,6 @@ def _check_secret(secret: bytes) -> None:
         raise ValueError("is empty")
 
 
-def _check_key_set(key_set: bytes) -> None:
-    try:
-        keys = msgspec.json.decode(key_set, type=_KeySet).keys
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ValueError('is no JSON Web Key Set: {"keys": [...]}') from None
-    if not keys:
-        raise ValueError("holds no keys")
-
-
 def _authorities_text(given: str) -> str:
     # A kubeconfig's certificate-authority-data is base64 of the PEM text; a block of PEM text is as clear.
     if given.lstrip().startswith(_PEM_BEGIN):
@@ -144,7 +130,7 @@ CertificateFile = Annotated[_Absolute, _checked(_check_certificates)]
 KeyFile = Annotated[_Absolute, _checked(_check_key)]
 TokenFile = Annotated[_Absolute, _checked(_check_token)]
 SecretFile = Annotated[_Absolute, _checked(_check_secret)]
-KeySetFile = Annotated[_Absolute, _checked(_check_key_set)]
+KeySetFile = _Absolute
 PermissionsFile = _Absolute
 AuthoritiesText = Annotated[str, AfterValidator(_authorities_text)]
 AuditPath = Annotated[str, AfterValidator(_audit_path)]

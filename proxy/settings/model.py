@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from proxy.issuers.keys import SUPPORTED_ALGORITHMS, UnusableKeySet, parse_key_set
 from proxy.settings.credentials import (
     Block,
     CredentialSettings,
@@ -27,6 +28,7 @@ from proxy.settings.files import (
     PermissionsFile,
     SecretFile,
     check_pair,
+    read,
 )
 from proxy.settings.scalars import (
     NOT_EMPTY,
@@ -120,6 +122,16 @@ class IssuerSettings(Block):
     max_lifetime_hours: Duration = 24
     ca_file: AuthoritiesFile | None = None
     jwks_file: KeySetFile | None = None
+
+    @field_validator("jwks_file")
+    @classmethod
+    def _holds_keys(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None:
+            try:
+                parse_key_set(read(file), info.data.get("algorithms", SUPPORTED_ALGORITHMS))
+            except UnusableKeySet as error:
+                raise ValueError(f"is no key set: {error}") from None
+        return file
 
 
 class SignInSettings(Block):

@@ -1,10 +1,12 @@
 """From settings to the values that the rooms declare."""
 
+from collections.abc import Iterator
 from typing import assert_never
 
-from proxy.directory.build import build_upstream
+from proxy.directory.build import build_upstream, parse_server_url
 from proxy.directory.clusters import Directory
 from proxy.directory.upstream import Credential, IdentityHeaders, Impersonate, NoCredential, PassToken, StaticToken, Upstream
+from proxy.routing.routes import Routes
 from proxy.routing.target import ClusterRef
 from proxy.settings.credentials import (
     CredentialSettings,
@@ -30,6 +32,25 @@ def directory(settings: Settings) -> Directory:
             for name, application in cluster.stacklight.items()
         },
     )
+
+
+def upstreams(settings: Settings) -> Iterator[tuple[str, Upstream]]:
+    """Yield every declared upstream with its block's path in the file."""
+    management = settings.management
+    if management is not None:
+        yield "management", _upstream("kaas", management, management.credential)
+    for index, cluster in enumerate(settings.clusters):
+        ref = ClusterRef(cluster.namespace, cluster.name)
+        api = _cluster_api(ref, cluster)
+        if api is not None:
+            yield f"clusters[{index}].api", api
+        for name, application in cluster.stacklight.items():
+            yield f"clusters[{index}].stacklight.{name}", _application(ref, name, application)
+
+
+def routes(settings: Settings) -> Routes:
+    """Return which host names are ours, and how the rest is read."""
+    return Routes(frozenset({parse_server_url(settings.public_url).host, *settings.hosts}), settings.ui_domain)
 
 
 def credential(given: CredentialSettings) -> Credential:

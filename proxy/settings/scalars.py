@@ -3,11 +3,13 @@
 import ipaddress
 import re
 from collections.abc import Sized
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from proxy.directory.build import is_address, is_host, parse_server_url
+from proxy.issuers.keys import SUPPORTED_ALGORITHMS
+from proxy.routing.paths import is_dns_label, is_dns_subdomain
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -17,25 +19,22 @@ _RESERVED_HEADERS = re.compile(
     r"trailer|trace(parent|state)|transfer-encoding|upgrade.*|via|x-forwarded-(for|host|port|proto)|x-request-id"
 )
 
-_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-_MAX_SUBDOMAIN = 253
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
 _VISIBLE = re.compile(r"[!-~](?:[ -~]*[!-~])?", re.ASCII)
-
-
-def is_dns_label(text: str) -> bool:
-    """Tell whether `text` can name a namespace (RFC 1123 label)."""
-    return _DNS_LABEL.fullmatch(text) is not None
-
-
-def is_dns_subdomain(text: str) -> bool:
-    """Tell whether `text` can name a cluster (RFC 1123 subdomain)."""
-    return len(text) <= _MAX_SUBDOMAIN and all(map(is_dns_label, text.split(".")))
 
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host cannot be another machine."""
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def is_exposed(url: str) -> bool:
+    """Tell whether what is sent to a URL can be read on its way; False for what is no URL."""
+    try:
+        parts = parse_server_url(url)
+    except ValueError:
+        return False
+    return parts.scheme == "http" and not is_loopback(parts.host)
 
 
 def parse_network(text: object) -> Network:
@@ -136,6 +135,13 @@ def _public_url(text: str) -> str:
     return text
 
 
+def _algorithm(text: str) -> str:
+    # Asymmetric ones alone: a key set's public keys must never serve as HMAC secrets.
+    if text not in SUPPORTED_ALGORITHMS:
+        raise ValueError(f"must be one of {', '.join(sorted(SUPPORTED_ALGORITHMS))}")
+    return text
+
+
 def _header_name(text: str) -> str:
     if _HEADER_NAME.fullmatch(text) is None:
         raise ValueError("not a header name: letters, digits and hyphens")
@@ -178,8 +184,7 @@ AllowedHost = Annotated[str, AfterValidator(_allowed_host)]
 SessionStore = Annotated[str, AfterValidator(_session_store)]
 ClaimValue = Annotated[str | bool | int | float, PlainValidator(_claim_value)]
 Cidr = Annotated[Network, PlainValidator(parse_network)]
-# RFC 7518 section 3.1 and RFC 8037, the asymmetric ones: a key set's public keys must never serve as HMAC secrets.
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Algorithm = Annotated[str, AfterValidator(_algorithm)]
 
 Port = Annotated[int, BeforeValidator(_number), Field(ge=0, le=65535)]
 Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]

@@ -1,0 +1,51 @@
+"""What `check` prints, and how any command tells that a configuration is unusable."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from proxy.cli.online import ask
+from proxy.settings import Settings, SettingsError, load
+from proxy.settings.risks import risks
+from proxy.settings.rooms import directory
+
+
+def load_or_complain(config: Path) -> Settings | None:
+    """Return the settings, or None once every problem was printed, one a line."""
+    try:
+        return load(config)
+    except SettingsError as error:
+        for problem in error.problems:
+            typer.echo(problem.shown(config), err=True)
+        return None
+
+
+def report(config: Path, *, online: bool) -> int:
+    """Print all that is wrong and return 1, or what the file amounts to and return 0."""
+    settings = load_or_complain(config)
+    if settings is None:
+        return 1
+    problems = ask(settings) if online else []
+    for problem in problems:
+        typer.echo(problem.shown(config), err=True)
+    if problems:
+        return 1
+    typer.echo(f"{config}: ok")
+    for line in _summary(settings):
+        typer.echo(f"  {line}")
+    return 0
+
+
+def _summary(settings: Settings) -> Iterator[str]:
+    listen = settings.listen
+    known = directory(settings)
+    yield f"entry: {settings.public_url}, listening on {listen.address} port {listen.port}, {'TLS' if listen.tls else 'plain HTTP'}"
+    yield f"issuers: {', '.join(issuer.issuer for issuer in settings.issuers)}"
+    yield (
+        f"targets: {'management API' if known.management else 'no management API'}, "
+        f"{len(known.cluster_apis)} child cluster APIs, {len(known.applications)} StackLight applications"
+    )
+    for problem in risks(settings, datetime.now(UTC)):
+        yield f"warning: {problem.path}: {problem.message}"
