@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFETIME = timedelta(days=2)
+LIFETIME = timedelta(days=30)
 _SKEW = timedelta(minutes=5)
 _NAMES: tuple[x509.GeneralName, ...] = (
     x509.IPAddress(IPv4Address("127.0.0.1")),
