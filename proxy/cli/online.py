@@ -1,6 +1,7 @@
 """Asks every upstream and every issuer of a configuration whether it is there. Sends no credential."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import aiohttp
 from rich.console import Console
@@ -8,8 +9,10 @@ from rich.progress import Progress
 
 from proxy.directory.upstream import Upstream
 from proxy.forwarding.tls import upstream_context
+from proxy.issuers.discovery import KeysUnavailable, key_source
+from proxy.issuers.settings import IssuerSettings
 from proxy.settings import Problem, Settings
-from proxy.settings.rooms import upstreams
+from proxy.settings.rooms import issuer_settings, upstreams
 
 LIMIT_SECONDS = 5.0
 # Thousands of clusters must not become thousands of sockets.
@@ -22,21 +25,35 @@ def ask(settings: Settings) -> list[Problem]:
 
 
 async def _ask_all(settings: Settings) -> list[Problem]:
-    questions = list(upstreams(settings))
+    questions = [
+        *(_ask_issuer(f"issuers[{index}]", issuer) for index, issuer in enumerate(issuer_settings(settings))),
+        *(_ask_upstream(path, upstream) for path, upstream in upstreams(settings)),
+    ]
     turn = asyncio.Semaphore(_AT_ONCE)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("asking", total=len(questions))
 
-        async def answer(path: str, upstream: Upstream) -> Problem | None:
+        async def answer(question: Coroutine[None, None, Problem | None]) -> Problem | None:
             async with turn:
-                problem = await _ask_upstream(path, upstream)
+                problem = await question
             progress.advance(bar)
             return problem
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(answer(path, upstream), name=f"ask {path}") for path, upstream in questions]
+            tasks = [group.create_task(answer(question), name="online check") for question in questions]
     return [problem for task in tasks if (problem := task.result()) is not None]
+
+
+async def _ask_issuer(path: str, issuer: IssuerSettings) -> Problem | None:
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await key_source(issuer).read()
+    except TimeoutError:
+        return Problem(f"{path}.issuer", f"no answer within {LIMIT_SECONDS:.0f} s")
+    except KeysUnavailable as error:
+        return Problem(f"{path}.issuer", f"its keys cannot be read: {error}")
+    return None
 
 
 async def _ask_upstream(path: str, upstream: Upstream) -> Problem | None:

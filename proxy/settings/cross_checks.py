@@ -88,6 +88,13 @@ def _issuers_over_tls(document: Mapping[object, object]) -> Iterator[Problem]:
             )
 
 
+def _upstreams_elsewhere(document: Mapping[object, object]) -> Iterator[Problem]:
+    public = _authority(document.get("public_url"))
+    for path, url in _upstream_urls(document):
+        if public is not None and _authority(url) == public:
+            yield Problem(path, "is this proxy itself: requests would go round in a circle")
+
+
 _CHECKS: tuple[Callable[[Mapping[object, object]], Iterator[Problem]], ...] = (
     _not_in_this_release,
     _duplicate_issuers,
@@ -96,14 +103,30 @@ _CHECKS: tuple[Callable[[Mapping[object, object]], Iterator[Problem]], ...] = (
     _hosts_under_ui_domain,
     _listeners_apart,
     _sign_in_issuer,
+    _upstreams_elsewhere,
 )
 
 
+def _authority(url: object) -> tuple[str, int] | None:
+    with contextlib.suppress(ValueError):
+        parts = parse_server_url(url if isinstance(url, str) else "")
+        return parts.host, parts.port
+    return None
+
+
+def _upstream_urls(document: Mapping[object, object]) -> Iterator[tuple[str, object]]:
+    yield "management.url", _look_up(document, "management.url")
+    for path, cluster in _blocks(document, "clusters"):
+        yield f"{path}.api.url", _look_up(cluster, "api.url")
+        applications = cluster.get("stacklight")
+        for name in applications if isinstance(applications, Mapping) else ():
+            yield f"{path}.stacklight.{name}.url", _look_up(applications, f"{name}.url")
+
+
 def _own_hosts(document: Mapping[object, object]) -> Iterator[tuple[str, str]]:
-    public_url = document.get("public_url")
-    if isinstance(public_url, str):
-        with contextlib.suppress(ValueError):
-            yield "public_url", parse_server_url(public_url).host
+    public = _authority(document.get("public_url"))
+    if public is not None:
+        yield "public_url", public[0]
     hosts = document.get("hosts")
     for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
         yield f"hosts[{index}]", str(host)
@@ -116,8 +139,7 @@ def _blocks(document: Mapping[object, object], key: str) -> Iterator[tuple[str, 
             yield f"{key}[{index}]", item
 
 
-def _look_up(document: Mapping[object, object], path: str) -> object:
-    value: object = document
+def _look_up(value: object, path: str) -> object:
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value

@@ -6,6 +6,8 @@ from typing import assert_never
 from proxy.directory.build import build_upstream, parse_server_url
 from proxy.directory.clusters import Directory
 from proxy.directory.upstream import Credential, IdentityHeaders, Impersonate, NoCredential, PassToken, StaticToken, Upstream
+from proxy.identity.claims import IssuerRules
+from proxy.issuers.settings import IssuerSettings
 from proxy.routing.routes import Routes
 from proxy.routing.target import ClusterRef
 from proxy.settings.credentials import (
@@ -16,7 +18,8 @@ from proxy.settings.credentials import (
     PassTokenSettings,
     TokenSettings,
 )
-from proxy.settings.model import ApplicationSettings, ClusterSettings, ServerSettings, Settings
+from proxy.settings.model import IssuerBlock, Settings, SignInSettings
+from proxy.settings.servers import ApplicationSettings, ClusterSettings, ServerSettings
 
 
 def directory(settings: Settings) -> Directory:
@@ -48,6 +51,14 @@ def upstreams(settings: Settings) -> Iterator[tuple[str, Upstream]]:
             yield f"clusters[{index}].stacklight.{name}", _application(ref, name, application)
 
 
+def issuer_settings(settings: Settings) -> tuple[IssuerSettings, ...]:
+    """Return the issuers whose tokens are believed; the sign-in's client is an audience at its own issuer."""
+    return tuple(
+        IssuerSettings(_issuer_rules(issuer, settings.sign_in), ca_file=issuer.ca_file, jwks_file=issuer.jwks_file)
+        for issuer in settings.issuers
+    )
+
+
 def routes(settings: Settings) -> Routes:
     """Return which host names are ours, and how the rest is read."""
     return Routes(frozenset({parse_server_url(settings.public_url).host, *settings.hosts}), settings.ui_domain)
@@ -73,6 +84,23 @@ def credential(given: CredentialSettings) -> Credential:
         case NoCredentialSettings():
             return NoCredential()
     assert_never(given)
+
+
+def _issuer_rules(issuer: IssuerBlock, sign_in: SignInSettings | None) -> IssuerRules:
+    client_ids = {sign_in.client_id} if sign_in is not None and sign_in.issuer == issuer.issuer else set()
+    return IssuerRules(
+        issuer=issuer.issuer,
+        audiences=frozenset(issuer.audiences),
+        username_claim=issuer.username_claim,
+        groups_claim=issuer.groups_claim,
+        username_prefix=issuer.username_prefix,
+        groups_prefix=issuer.groups_prefix,
+        algorithms=frozenset(issuer.algorithms),
+        required_claims=issuer.required_claims,
+        leeway_seconds=issuer.leeway_seconds,
+        max_lifetime_hours=issuer.max_lifetime_hours,
+        extra_audiences=frozenset(client_ids),
+    )
 
 
 def _cluster_api(ref: ClusterRef, cluster: ClusterSettings) -> Upstream | None:

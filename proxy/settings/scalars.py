@@ -49,9 +49,9 @@ def parse_network(text: object) -> Network:
         raise ValueError(f"not a network such as 10.0.0.0/8 ({error})") from None
 
 
-def _claim_value(given: object) -> str | bool | int | float:
-    if not isinstance(given, str | bool | int | float):
-        raise ValueError("must be a text, a number, or true or false")  # noqa: TRY004 - pydantic reports a ValueError and lets a TypeError through
+def _claim_value(given: object) -> object:
+    if not isinstance(given, str | bool | int | float | list | dict):
+        raise ValueError("must be a value that JSON has, and not null")  # noqa: TRY004 - pydantic reports a ValueError and lets a TypeError through
     return given
 
 
@@ -182,7 +182,7 @@ PublicUrl = Annotated[str, AfterValidator(_public_url)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 AllowedHost = Annotated[str, AfterValidator(_allowed_host)]
 SessionStore = Annotated[str, AfterValidator(_session_store)]
-ClaimValue = Annotated[str | bool | int | float, PlainValidator(_claim_value)]
+ClaimValue = Annotated[object, PlainValidator(_claim_value)]
 Cidr = Annotated[Network, PlainValidator(parse_network)]
 Algorithm = Annotated[str, AfterValidator(_algorithm)]
 
