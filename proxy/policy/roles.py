@@ -16,6 +16,21 @@ ROLE_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 ROLE_PATTERNS: tuple[str, ...] = tuple(f"{scope}@{name}" for scope, names in ROLE_NAMES.items() for name in names)
 
+# policy: "Inclusions, computed by the proxy from whatever the token carries". Equal roles include each other.
+_INCLUSIONS: Mapping[str, tuple[str, ...]] = {
+    "m:kaas@writer": ("m:kaas:<ns>@writer",),
+    "m:kaas@reader": ("m:kaas:<ns>@reader",),
+    "m:kaas@operator": ("m:kaas:<ns>@bm-pool-operator",),
+    "m:kaas:<ns>@writer": ("m:k8s:<ns>:<cluster>@cluster-admin",),
+    "m:kaas:<ns>@operator": ("m:k8s:<ns>:<cluster>@cluster-admin",),
+    "m:kaas:<ns>@member": ("m:k8s:<ns>:<cluster>@cluster-admin",),
+    "m:kaas:<ns>@reader": ("m:kaas:<ns>@user",),
+    "m:kaas:<ns>@user": ("m:kaas:<ns>@reader",),
+    "m:k8s:<ns>:<cluster>@cluster-admin": ("m:sl:<ns>:<cluster>@stacklight-admin",),
+    "m:sl:<ns>:<cluster>@stacklight-admin": ("m:sl:<ns>:<cluster>@admin",),
+    "m:sl:<ns>:<cluster>@admin": ("m:sl:<ns>:<cluster>@stacklight-admin",),
+}
+
 # RFC 1123 label, and the subdomain as Kubernetes checks it (apimachinery, `util/validation`): 253 characters, its labels unbounded.
 _NAMESPACE = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _CLUSTER = r"(?![.a-z0-9-]{254})[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*"
@@ -76,6 +91,18 @@ def _first_of_each(known: Mapping[str, str]) -> dict[str, str]:
     for role, pattern in known.items():
         first.setdefault(pattern, role)
     return dict(sorted(first.items(), key=lambda entry: _RANK[entry[0]]))
+
+
+def included_roles(pattern: str) -> Mapping[str, tuple[str, ...]]:
+    """Map every role pattern that `pattern` includes to the chain that leads to it (ending with itself), nearest first."""
+    chains: dict[str, tuple[str, ...]] = {}
+    ends: list[tuple[str, tuple[str, ...]]] = [(pattern, ())]
+    for end, chain in ends:
+        for role in _INCLUSIONS.get(end, ()):
+            if role != pattern and role not in chains:
+                chains[role] = (*chain, role)
+                ends.append((role, chains[role]))
+    return chains
 
 
 def role_strings(claim: object) -> tuple[str, ...]:
