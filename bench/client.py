@@ -1,0 +1,246 @@
+"""The load: keep-alive connections that send GETs and check every answer.
+
+    python -m bench.client < plan.json
+
+Reads one Plan on standard input and writes one Outcome on standard output, both JSON. Closed loop: each connection sends its next
+request when its answer is complete. Open loop: requests start at a fixed rate whatever the answers do. Any answer that is not the
+expected one ends the run with exit status 1 and one line.
+"""
+
+import asyncio
+import ssl
+import sys
+from collections import deque
+from collections.abc import Iterator
+from time import perf_counter, perf_counter_ns
+from typing import cast
+
+import msgspec
+import uvloop
+
+from bench import cpu
+from bench.workload import Requests, Workload, WrongAnswer, whole_answer
+
+DRAIN_SECONDS = 20
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One measurement. `rate` 0 is the closed loop; `pids` are the processes whose CPU time counts."""
+
+    port: int
+    body: str
+    warm_up: Workload
+    measured: Workload
+    pids: list[int] = []
+    connections: int = 32
+    seconds: float = 1.0
+    warm_up_seconds: float = 0.3
+    most: int = 1_000_000
+    rate: float = 0.0
+    ca_file: str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What was seen: good answers, wall time, CPU time of `pids`; latencies only in the open loop."""
+
+    answers: int
+    seconds: float
+    cpu_ns: int
+    system_share: float
+    resident_kb: int
+    latencies_ns: list[int] = []
+
+
+class Failure(Exception):
+    """The measurement cannot be used."""
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection with at most one request outstanding."""
+
+    __slots__ = ("load", "received", "requests", "started", "transport")
+
+    def __init__(self, load: "Load") -> None:
+        self.load = load
+        self.received = b""
+        self.requests: Iterator[bytes] = iter(())
+        self.started = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        if self.received:
+            data = self.received + data
+        try:
+            whole = whole_answer(data, self.load.body)
+        except WrongAnswer as wrong:
+            self.load.fail(str(wrong))
+            return
+        if whole:
+            self.received = b""
+            self.load.answered(self)
+        else:
+            self.received = data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.load.closing:
+            self.load.fail(f"the connection was closed: {exc or 'end of stream'}")
+
+    def send(self) -> bool:
+        """Send the next request; False when there is none left."""
+        request = next(self.requests, None)
+        if request is None:
+            return False
+        self.transport.write(request)
+        return True
+
+
+class Load:
+    """The connections of one measurement and what they still have to do."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.body = plan.body.encode()
+        self.host = f"localhost:{plan.port}"
+        self.connections: list[Connection] = []
+        self.free: deque[Connection] = deque()
+        self.latencies: list[int] = []
+        self.left = 0
+        self.outstanding = 0
+        self.count = 0
+        self.closing = False
+        self.open_loop = False
+        self.quiet: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def connect(self) -> None:
+        """Open all connections."""
+        context = ssl.create_default_context(cafile=self.plan.ca_file) if self.plan.ca_file else None
+        name = "localhost" if context else None
+        loop = asyncio.get_running_loop()
+        for _ in range(self.plan.connections):
+            _, connection = await loop.create_connection(
+                lambda: Connection(self), "127.0.0.1", self.plan.port, ssl=context, server_hostname=name
+            )
+            self.connections.append(connection)
+
+    def close(self) -> None:
+        """Drop all connections."""
+        self.closing = True
+        for connection in self.connections:
+            connection.transport.abort()
+
+    def fail(self, reason: str) -> None:
+        """End the measurement."""
+        if not self.quiet.done():
+            self.quiet.set_exception(Failure(reason))
+
+    def begin(self, workload: Workload) -> None:
+        """Give each connection its requests and start counting."""
+        requests = Requests.of(workload, self.host)
+        once = requests.once()
+        for number, connection in enumerate(self.connections):
+            connection.requests = once if workload.once else requests.in_turn(number)
+        self.count = 0
+        self.left = self.plan.most
+        self.quiet = asyncio.get_running_loop().create_future()
+
+    def answered(self, connection: Connection) -> None:
+        """A good answer is complete: go on, or notice that the last one came."""
+        self.count += 1
+        if self.open_loop:
+            self.latencies.append(perf_counter_ns() - connection.started)
+            self.free.append(connection)
+        elif self.left > 0 and connection.send():
+            self.left -= 1
+            return
+        self.outstanding -= 1
+        if not self.outstanding and not (self.open_loop and self.left):
+            self.finish()
+
+    async def closed(self, workload: Workload, seconds: float) -> None:
+        """As many requests as the peer answers, for so long or until there are none left."""
+        self.begin(workload)
+        for connection in self.connections:
+            if self.left > 0 and connection.send():
+                self.left -= 1
+                self.outstanding += 1
+        timer = None if workload.once else asyncio.get_running_loop().call_later(seconds, self.stop)
+        await self.drained(DRAIN_SECONDS + seconds)
+        if timer:
+            timer.cancel()
+
+    async def open(self, workload: Workload, seconds: float) -> None:
+        """Requests at a fixed rate, each on a connection that has nothing outstanding."""
+        self.begin(workload)
+        self.open_loop = True
+        self.free.extend(self.connections)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        wanted = int(self.plan.rate * seconds)
+        for number in range(wanted):
+            await asyncio.sleep(max(0.0, start + number / self.plan.rate - loop.time()))
+            self.launch()
+            if self.quiet.done():
+                break
+        self.stop()
+        await self.drained(DRAIN_SECONDS)
+
+    def launch(self) -> None:
+        """Start one request of the open loop."""
+        if not self.free:
+            self.fail(f"all {len(self.connections)} connections wait for an answer: the rate is too high")
+            return
+        connection = self.free.popleft()
+        connection.started = perf_counter_ns()
+        if connection.send():
+            self.outstanding += 1
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        self.left = 0
+        if not self.outstanding:
+            self.finish()
+
+    def finish(self) -> None:
+        """The last answer has come."""
+        if not self.quiet.done():
+            self.quiet.set_result(None)
+
+    async def drained(self, seconds: float) -> None:
+        """Wait for the answers of what was sent; raises Failure when one was wrong or did not come."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.quiet
+        except TimeoutError:
+            raise Failure(f"{self.outstanding} answers did not come") from None
+
+
+async def measure(plan: Plan) -> Outcome:
+    """Warm up, then measure; counters are read while nothing is outstanding, so each request counts whole. Raises Failure."""
+    load = Load(plan)
+    try:
+        await load.connect()
+        await load.closed(plan.warm_up, plan.warm_up_seconds)
+        pids = [child for pid in plan.pids for child in cpu.tree(pid)]
+        before, began = cpu.read(pids), perf_counter()
+        await (load.open if plan.rate else load.closed)(plan.measured, plan.seconds)
+        used, took = cpu.read(pids) - before, perf_counter() - began
+        return Outcome(load.count, took, used.total_ns, used.system_share, cpu.resident_kb(pids), load.latencies)
+    finally:
+        load.close()
+
+
+def main() -> int:
+    """Standard input to standard output; exit status 1 with one line when the measurement cannot be used."""
+    try:
+        outcome = uvloop.run(measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)))
+    except (Failure, OSError) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

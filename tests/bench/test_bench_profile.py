@@ -1,0 +1,56 @@
+"""Counts are read from what the tools write."""
+
+from bench.profile import LONG, SHORT, costs, difference, strace_counts
+
+CALLGRIND = """\
+version: 1
+events: Ir
+ob=(1) /usr/lib/libpython3.11.so
+fl=(1) ceval.c
+fn=(1) _PyEval_EvalFrameDefault
+16 400
++2 100
+cob=(2) /lib/libc.so.6
+cfi=(2) malloc.c
+cfn=(2) malloc
+calls=3 20
+* 9000
+fn=(3) PyDict_GetItem
+7 11
+ob=(2)
+fn=(2)
+20 90
+fn=(1)
+-1 5
+totals: 606
+"""
+
+STRACE = """\
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 60.00    0.000300          30        10           sendto
+ 40.00    0.000200          20        12         2 recvfrom
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.000500                    22         2 total
+"""
+
+
+def test_own_cost_counts_and_the_cost_of_calls_does_not() -> None:
+    assert costs(CALLGRIND.splitlines()) == {
+        "libpython3.11.so _PyEval_EvalFrameDefault": 500,
+        "libpython3.11.so PyDict_GetItem": 11,
+        "libc.so.6 malloc": 90,
+        "libc.so.6 _PyEval_EvalFrameDefault": 5,
+    }
+
+
+def test_strace_rows_with_and_without_errors() -> None:
+    assert strace_counts(STRACE.splitlines()) == {"sendto": 10, "recvfrom": 12}
+
+
+def test_start_up_cancels_out() -> None:
+    assert difference({"import": 70, "send": SHORT * 2}, {"import": 70, "send": LONG * 2, "new": LONG - SHORT}) == {
+        "import": 0,
+        "send": 2,
+        "new": 1,
+    }
