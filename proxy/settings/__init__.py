@@ -23,7 +23,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     # What could not be expanded is wrong already; a second complaint about the same key would only distract.
     unexpanded = {problem.path for problem in problems}
     outcome = apply(document, folder)
-    found = [*(outcome if isinstance(outcome, list) else ()), *cross_problems(document)]
+    found = [*(outcome if isinstance(outcome, list) else ()), *cross_problems(document, folder)]
     problems += [problem for problem in found if problem.path not in unexpanded]
     if isinstance(outcome, list) or problems:
         raise SettingsError(list(dict.fromkeys(problems)))

@@ -6,8 +6,11 @@ skipped here, because the schema reports it.
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from proxy.directory.build import parse_server_url
+from proxy.policy.permissions import PermissionsError
+from proxy.settings.files import read_permissions
 from proxy.settings.problems import Problem
 from proxy.settings.scalars import is_exposed
 
@@ -20,10 +23,11 @@ _NOT_IN_THIS_RELEASE: Mapping[str, frozenset[str]] = {
 }
 
 
-def cross_problems(document: Mapping[object, object]) -> Iterator[Problem]:
-    """Yield what is wrong between blocks."""
+def cross_problems(document: Mapping[object, object], folder: Path) -> Iterator[Problem]:
+    """Yield what is wrong between blocks, and within the permissions file, whose relative path starts at `folder`."""
     for check in _CHECKS:
         yield from check(document)
+    yield from _permission_problems(document, folder)
 
 
 def _not_in_this_release(document: Mapping[object, object]) -> Iterator[Problem]:
@@ -105,6 +109,20 @@ _CHECKS: tuple[Callable[[Mapping[object, object]], Iterator[Problem]], ...] = (
     _sign_in_issuer,
     _upstreams_elsewhere,
 )
+
+
+def _permission_problems(document: Mapping[object, object], folder: Path) -> Iterator[Problem]:
+    key = "policy.permissions_file"
+    name = _look_up(document, key)
+    if not isinstance(name, str):
+        return
+    try:
+        read_permissions(folder / name)
+    except ValueError as error:
+        yield Problem(key, str(error))
+    except PermissionsError as error:
+        for path, message in error.problems:
+            yield Problem(key, f"{name}: {path}: {message}" if path else f"{name}: {message}")
 
 
 def _authority(url: object) -> tuple[str, int] | None:

@@ -12,6 +12,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, ValidationInfo
 
+from proxy.policy.permissions import Permissions, load_permissions
+
 _MAX_BYTES = 4 * 1024 * 1024
 _PEM_BEGIN = "-----BEGIN "
 
@@ -28,6 +30,15 @@ def read(path: Path) -> bytes:
     if len(found) > _MAX_BYTES:
         raise ValueError("is larger than 4 MiB")
     return found
+
+
+def read_permissions(path: Path) -> Permissions:
+    """Read a permission table; raises PermissionsError, or ValueError when the file cannot be read."""
+    try:
+        text = read(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8: byte {error.start}") from None
+    return load_permissions(text, str(path))
 
 
 def check_authorities(pem: bytes) -> None:

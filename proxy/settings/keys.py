@@ -26,8 +26,11 @@ class Key:
 
 @cache
 def keys() -> tuple[Key, ...]:
-    """Return every key once, in the order of the models."""
-    return tuple({key.path: key for key in _keys_of(Settings, "")}.values())
+    """Return every key once, in the order of the models; one that several kinds of credential have is that of the first."""
+    found: dict[str, Key] = {}
+    for key in _keys_of(Settings, ""):
+        found.setdefault(key.path, key)
+    return tuple(found.values())
 
 
 @cache

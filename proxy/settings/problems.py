@@ -11,9 +11,8 @@ class Problem(NamedTuple):
 
     def shown(self, file: object) -> str:
         """Return the one line for the operator."""
-        if not self.path or self.path.startswith(":"):
-            return f"{file}{self.path}: {self.message}"
-        return f"{file}: {self.path}: {self.message}"
+        separator = "" if not self.path or self.path.startswith(":") else ": "
+        return _one_line(f"{file}{separator}{self.path}: {self.message}")
 
 
 class SettingsError(Exception):
@@ -27,3 +26,8 @@ class SettingsError(Exception):
 def join_key(path: str, key: str) -> str:
     """Append a mapping's key to a path."""
     return f"{path}.{key}" if path else key
+
+
+def _one_line(text: str) -> str:
+    # A key or a file's name may hold anything, also what would move a terminal's cursor.
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from proxy.settings.problems import Problem, SettingsError, join_key
@@ -93,6 +94,9 @@ def _read_text(path: Path) -> str:
 def _yaml_problem(error: MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     message = _first_line(error.problem or error.context or "is no readable YAML")
+    if isinstance(error, DuplicateKeyError):
+        # The library's text repeats both values: a configuration's values are not for logs.
+        message = message.partition(" with value ")[0]
     return Problem(f":{mark.line + 1}" if mark is not None else "", message)
 
 

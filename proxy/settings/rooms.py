@@ -8,6 +8,8 @@ from proxy.directory.clusters import Directory
 from proxy.directory.upstream import Credential, IdentityHeaders, Impersonate, NoCredential, PassToken, StaticToken, Upstream
 from proxy.identity.claims import IssuerRules
 from proxy.issuers.settings import IssuerSettings
+from proxy.policy.permissions import PermissionsError, load_permissions, shipped_permissions_text
+from proxy.policy.policy import Policy
 from proxy.routing.routes import Routes
 from proxy.routing.target import ClusterRef
 from proxy.settings.credentials import (
@@ -18,7 +20,9 @@ from proxy.settings.credentials import (
     PassTokenSettings,
     TokenSettings,
 )
+from proxy.settings.files import read_permissions
 from proxy.settings.model import IssuerBlock, Settings, SignInSettings
+from proxy.settings.problems import Problem, SettingsError
 from proxy.settings.servers import ApplicationSettings, ClusterSettings, ServerSettings
 
 
@@ -62,6 +66,21 @@ def issuer_settings(settings: Settings) -> tuple[IssuerSettings, ...]:
 def routes(settings: Settings) -> Routes:
     """Return which host names are ours, and how the rest is read."""
     return Routes(frozenset({parse_server_url(settings.public_url).host, *settings.hosts}), settings.ui_domain)
+
+
+def policy(settings: Settings) -> Policy:
+    """Read the permission table again and return the judge; raises SettingsError if the file has changed for the worse."""
+    file = settings.policy.permissions_file
+    try:
+        permissions = load_permissions(shipped_permissions_text(), "permissions.yaml") if file is None else read_permissions(file)
+    except (ValueError, PermissionsError) as error:
+        raise SettingsError([Problem("policy.permissions_file", str(error))]) from None
+    management = settings.management.cluster if settings.management is not None else None
+    return Policy(
+        permissions=permissions,
+        system_namespaces=frozenset(settings.policy.system_namespaces),
+        management_cluster=ClusterRef(*management.split("/")) if management is not None else None,
+    )
 
 
 def credential(given: CredentialSettings) -> Credential:
