@@ -34,18 +34,18 @@ def explain(policy: Policy, roles: RoleSet, asked: Target | RequestError) -> Exp
     if isinstance(asked, RequestError):
         # A host that is not ours is nowhere, too: the contract knows 400, 403 and 404 here.
         status = HTTPStatus.NOT_FOUND if isinstance(asked, Misdirected) else asked.status
-        return Explanation(False, None, None, None, None, (), (), int(status), asked.message)  # noqa: FBT003 - not allowed
+        return Explanation(False, None, None, None, None, (), (), int(status), asked.message)
     decision = policy.authorize(roles, asked)
     target = None if isinstance(asked, OwnPage) else str(asked)
     match decision:
         case Allowed(granted_by=granted_by, through=through, surface=surface, verb=verb):
             reason = allowed_message(decision)
-            return Explanation(True, target, verb, surface, granted_by, through, (), int(HTTPStatus.OK), reason)  # noqa: FBT003
+            return Explanation(True, target, verb, surface, granted_by, through, (), int(HTTPStatus.OK), reason)
         case Denied(surface=surface, verb=verb):
             would_grant = policy.would_grant(asked)
             reason = forbidden_message(None, asked, decision, would_grant)
             status = HTTPStatus.FORBIDDEN
-            return Explanation(False, target, verb, surface, None, (), would_grant, int(status), reason)  # noqa: FBT003
+            return Explanation(False, target, verb, surface, None, (), would_grant, int(status), reason)
 
 
 def allowed_message(allowed: Allowed) -> str:

@@ -27,6 +27,19 @@ Chain: TypeAlias = tuple[str, ...]
 # Role names that hold a right, with the inclusions they hold it through, least privilege first.
 Holders: TypeAlias = Mapping[str, Chain]
 
+# Namespaces of the management cluster's own controllers, unless the configuration names others (policy, section 2).
+SYSTEM_NAMESPACES: Final = (
+    "kube-system",
+    "kube-public",
+    "kube-node-lease",
+    "openstack-provider-system",
+    "system",
+    "kaas",
+    "lcm-system",
+    "istio-system",
+    "stacklight",
+)
+
 _GLOBAL: Final = "m:kaas"
 _PROJECT: Final = "m:kaas:<ns>"
 _KUBERNETES: Final = "m:k8s:<ns>:<cluster>"
