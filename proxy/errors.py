@@ -52,14 +52,15 @@ class Unauthenticated(RequestError):
 
 
 class Forbidden(RequestError):
-    """Authenticated, and not allowed; `would_grant` are the roles that would help."""
+    """Authenticated, and not allowed on `surface`; `would_grant` are the roles that would help."""
 
     status = HTTPStatus.FORBIDDEN
     reason = "Forbidden"
 
-    def __init__(self, message: str, *, would_grant: tuple[str, ...] = (), detail: str = "") -> None:
+    def __init__(self, message: str, *, would_grant: tuple[str, ...] = (), surface: str | None = None, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.would_grant = would_grant
+        self.surface = surface
 
 
 class RequestTimeout(RequestError):

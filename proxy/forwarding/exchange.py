@@ -103,6 +103,7 @@ class Exchange:
         "bytes_out",
         "is_sent",
         "keep_alive",
+        "moved",
         "progress",
         "request",
         "stage",
@@ -127,6 +128,7 @@ class Exchange:
         self.bytes_in = 0
         self.bytes_out = 0
         self.progress = now
+        self.moved = False
 
     def __repr__(self) -> str:
         return f"Exchange({self.request.method} over {self._pool.name}, {self.stage.name.lower()}, status {self.status or 'none yet'})"
@@ -141,10 +143,10 @@ class Exchange:
 
     # the request's body, from the client
 
-    def body(self, data: bytes, now: float) -> None:
+    def body(self, data: bytes) -> None:
         """Carry body bytes on, or hold them until there is a connection."""
         self.bytes_in += len(data)
-        self.progress = now
+        self.moved = True
         connection = self._connection
         if connection is None:
             self._hold(data)
@@ -173,14 +175,18 @@ class Exchange:
         if self._connection is not None:
             self._connection.transport.pause_reading()
 
-    def resume_answer(self, now: float) -> None:
+    def resume_answer(self) -> None:
         """Read on."""
-        self.progress = now
+        self.moved = True
         if self._connection is not None:
             self._connection.transport.resume_reading()
 
     def expire(self, now: float, response_seconds: float, idle_seconds: float) -> None:
         """Fail when the answer, or the next part of it, is overdue; long-running requests have no such limit."""
+        if self.moved:
+            # The clock is read by the sweep alone, not for each piece that moves.
+            self.moved = False
+            self.progress = now
         waited = now - self.progress
         if self.stage is Stage.SENT and self.is_sent and not self.request.is_long_running:
             if waited > response_seconds:
@@ -243,6 +249,7 @@ class Exchange:
 
     def flush(self) -> None:
         """Hand what was collected to the client."""
+        self.moved = True
         pieces = self._take_pieces()
         if pieces:
             self._downstream.write_answer(pieces)

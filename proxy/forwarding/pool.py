@@ -51,6 +51,7 @@ class Pool:
         self.secret = secret
         self.limits = limits
         self.name = upstream.name
+        self.address = f"{upstream.scheme}://{upstream.host}:{upstream.port}"
         self.opened = 0
         self.failed = 0
         self._tls: ssl.SSLContext | None = upstream_context(upstream)

@@ -22,12 +22,11 @@ class TaskSet:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def start(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """Run a coroutine under a name that reads well in a stack dump."""
         task = self._loop.create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        return task
 
     async def close(self) -> None:
         """Cancel what still runs and wait for its end."""

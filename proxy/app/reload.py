@@ -1,0 +1,140 @@
+"""Reads everything again while serving: validated whole beside the old, then one reference is swapped.
+
+What is wrong is reported, and the old keeps serving. Running streams and idle connections survive, because pools and keys that did
+not change are taken over. Listening addresses, workers and the audit log's place need a restart.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pydantic import BaseModel
+
+from proxy.app.site import SiteBuilder, edge_settings
+from proxy.edge.context import Edge
+from proxy.edge.limits import UserLimits
+from proxy.forwarding.tls import server_context
+from proxy.settings import Settings, SettingsError, load
+
+log = logging.getLogger("mosk_proxy.reload")
+
+LOOK_SECONDS: Final = 5.0
+_FIXED: Final = ("listen.address", "listen.port", "admin", "workers", "audit")
+
+Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
+
+
+class Reloader:
+    """Reloads `edge` from `config_path`; without a path there is nothing to read again. `outcomes` counts `applied` and `refused`."""
+
+    def __init__(
+        self, edge: Edge, builder: SiteBuilder, tls: ssl.SSLContext | None, settings: Settings, config_path: Path | None
+    ) -> None:
+        self.settings = settings
+        self.outcomes: Counter[str] = Counter()
+        self._edge = edge
+        self._builder = builder
+        self._tls = tls
+        self._path = config_path
+        self._seen = self._fingerprint()
+
+    async def watch(self) -> None:
+        """Look for changed files, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._fingerprint() != self._seen:
+                await self.reload("a file has changed")
+
+    async def reload(self, cause: str) -> None:
+        """Read, validate and swap; reports in the log, raises nothing."""
+        if self._path is None:
+            return
+        self._seen = self._fingerprint()
+        loop = asyncio.get_running_loop()
+        try:
+            settings = await loop.run_in_executor(None, load, self._path)
+            site = self._builder.build(settings)
+            self._renew_certificate(settings)
+        except SettingsError as error:
+            self._refuse(cause, [problem.shown(self._path) for problem in error.problems])
+            return
+        except OSError as error:
+            self._refuse(cause, [str(error)])
+            return
+        self._edge.site = site
+        self._edge.settings = edge_settings(settings)
+        self._edge.limits.change(settings.limits.requests_per_user, settings.limits.streams_per_user)
+        self._warn_about_fixed(settings)
+        self.settings = settings
+        self._seen = self._fingerprint()
+        self.outcomes["applied"] += 1
+        log.info("reloaded: %s", cause)
+
+    def _renew_certificate(self, settings: Settings) -> None:
+        """Load the pair into the context in use: new handshakes get it, connections that are open keep theirs."""
+        tls = settings.listen.tls
+        if self._tls is not None and tls is not None:
+            server_context(tls.certificate_file, tls.key_file)
+            self._tls.load_cert_chain(tls.certificate_file, tls.key_file)
+
+    def _refuse(self, cause: str, problems: list[str]) -> None:
+        self.outcomes["refused"] += 1
+        for problem in problems:
+            log.error("not reloaded (%s), the old configuration keeps serving: %s", cause, problem)
+
+    def _warn_about_fixed(self, settings: Settings) -> None:
+        for key in _FIXED:
+            if _at(settings, key) != _at(self.settings, key):
+                log.warning("%s has changed: it takes effect with the next restart", key)
+
+    def _fingerprint(self) -> Fingerprint:
+        if self._path is None:
+            return ()
+        return tuple(sorted(_state(path) for path in {self._path, *_named_files(self.settings)}))
+
+
+def user_limits(settings: Settings) -> UserLimits:
+    """Return the limits of one user."""
+    return UserLimits(settings.limits.requests_per_user, settings.limits.streams_per_user)
+
+
+def _named_files(block: BaseModel) -> Iterator[Path]:
+    """Yield every file that a configuration names, but for the audit log, which we write ourselves."""
+    for name in type(block).model_fields:
+        if name != "audit":
+            yield from _files_in(getattr(block, name))
+
+
+def _files_in(value: object) -> Iterator[Path]:
+    match value:
+        case Path():
+            yield value
+        case BaseModel():
+            yield from _named_files(value)
+        case tuple():
+            for item in value:
+                yield from _files_in(item)
+        case dict():
+            for item in value.values():
+                yield from _files_in(item)
+        case _:
+            return
+
+
+def _state(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0
+    return str(path), found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _at(settings: Settings, key: str) -> object:
+    value: object = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value

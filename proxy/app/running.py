@@ -1,0 +1,130 @@
+"""Makes the objects of a proxy and runs them inside the current event loop."""
+
+import asyncio
+import importlib.metadata
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.app.reload import Reloader, user_limits
+from proxy.app.site import SiteBuilder, edge_settings
+from proxy.edge.context import Edge
+from proxy.edge.counters import DURATION_BOUNDS
+from proxy.edge.listener import listening
+from proxy.forwarding.tasks import TaskSet
+from proxy.forwarding.tls import server_context
+from proxy.issuers.authenticator import Authenticator
+from proxy.operations.admin import AdminListener
+from proxy.operations.audit import AuditSink
+from proxy.operations.metrics import Metrics, Sources
+from proxy.operations.probes import Check, descriptors
+from proxy.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProxy:
+    """A proxy that serves: the URLs of its listeners and the parts that its life cycle needs."""
+
+    url: str
+    admin_url: str
+    edge: Edge
+    audit: AuditSink
+    reloader: Reloader
+
+
+@dataclass(frozen=True, slots=True)
+class _KeySetFigures:
+    issuer: str
+    ready: bool
+    age_seconds: float | None
+    fetches: Mapping[str, int]
+
+
+@asynccontextmanager
+async def running(settings: Settings, config_path: Path | None = None) -> AsyncIterator[RunningProxy]:
+    """Run a proxy until the context is left; raises OSError when a file or a listener cannot be had."""
+    async with AsyncExitStack() as stack:
+        tasks = TaskSet(asyncio.get_running_loop())
+        stack.push_async_callback(tasks.close)
+        audit = await stack.enter_async_context(_audit_sink(settings))
+        builder = SiteBuilder(tasks)
+        stack.callback(builder.close)
+        tls = _tls(settings)
+        edge = Edge(
+            builder.build(settings),
+            edge_settings(settings),
+            user_limits(settings),
+            audit.put if audit.enabled else None,
+            lambda: audit.accepting,
+        )
+        stack.push_async_callback(edge.tasks.close)
+        reloader = Reloader(edge, builder, tls, settings, config_path)
+        # Entered before the public listener, so that probes answer until the last connection is gone.
+        admin = AdminListener(_live_checks(), _ready_checks(edge, audit), Metrics(_sources(edge, audit, reloader)))
+        admin_port = await stack.enter_async_context(admin.running(settings.admin.address, settings.admin.port))
+        port = await stack.enter_async_context(listening(edge, settings.listen.address, settings.listen.port, tls))
+        stack.callback(edge.close)
+        tasks.start(edge.sweep(), "sweep")
+        tasks.start(reloader.watch(), "watch files")
+        scheme = "http" if tls is None else "https"
+        yield RunningProxy(
+            url=_url(scheme, settings.listen.address, port),
+            admin_url=_url("http", settings.admin.address, admin_port),
+            edge=edge,
+            audit=audit,
+            reloader=reloader,
+        )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    tls = settings.listen.tls
+    return None if tls is None else server_context(tls.certificate_file, tls.key_file)
+
+
+def _audit_sink(settings: Settings) -> AuditSink:
+    path = settings.audit.path
+    return AuditSink(None if path is None else "-" if path == "-" else Path(path), when_full=settings.audit.when_full)
+
+
+def _live_checks() -> list[Check]:
+    return [Check("ping", lambda: None)]
+
+
+def _ready_checks(edge: Edge, audit: AuditSink) -> list[Check]:
+    return [
+        Check("issuers", lambda: _issuers(edge.site.authenticator)),
+        Check("draining", lambda: "shutting down" if edge.is_leaving else None),
+        Check("audit", audit.check),
+        Check("descriptors", descriptors),
+    ]
+
+
+def _issuers(authenticator: Authenticator) -> str | None:
+    """Ready once each issuer's keys were read; an issuer that is down later does not matter to tokens with known keys."""
+    missing = [f"{state.issuer}: {state.last_error or 'keys not read yet'}" for state in authenticator.states if not state.ready]
+    return "; ".join(missing) or None
+
+
+def _sources(edge: Edge, audit: AuditSink, reloader: Reloader) -> Sources:
+    return Sources(
+        version=importlib.metadata.version("mosk-proxy"),
+        edge=edge.counters,
+        duration_bounds=DURATION_BOUNDS,
+        audit=audit,
+        authenticator=lambda: edge.site.authenticator.counters,
+        key_sets=lambda: _key_sets(edge.site.authenticator),
+        pools=lambda: edge.site.pools.values(),  # noqa: PLW0108 (a reload replaces the site)
+        reloads=lambda: reloader.outcomes,
+    )
+
+
+def _key_sets(authenticator: Authenticator) -> list[_KeySetFigures]:
+    fetches = authenticator.fetches
+    return [_KeySetFigures(state.issuer, state.ready, state.age_seconds, fetches[state.issuer]) for state in authenticator.states]
+
+
+def _url(scheme: str, address: str, port: int) -> str:
+    host = "127.0.0.1" if address in {"0.0.0.0", "::"} else address  # noqa: S104 (compared, not bound)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,0 +1,419 @@
+"""One client's connection: reads heads and bodies, one request at a time, and writes answers.
+
+Theory of operation. `stage` tells whose the next bytes are: a head's, the current request's body's, nobody's yet (pipelined behind
+a request that is being answered, or early for a tunnel), or rubbish (the rest of a body that we refused). A head is read by
+HeadReader and its block checked once; while the following requests repeat the block byte for byte, which clients do, only their
+request line is read. What may wait unread is bounded, and reading is paused only while such a buffer is full, because a paused
+transport sees no end of connection.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy.edge.answers import error_answer, is_api_target
+from proxy.edge.gateway import BlockMemory, Site, client_of
+from proxy.edge.head_reader import HeadReader, ParsedHead
+from proxy.edge.transaction import Transaction
+from proxy.errors import HeadersTooLarge, Malformed, RequestError, RequestTimeout
+from proxy.forwarding.exchange import Exchange
+from proxy.forwarding.tunnel import HIGH_WATER
+from proxy.routing.request_head import REQUEST_LINE, HeaderBlock, RequestHead
+from proxy.wire.framing import ChunkedDecoder
+
+if TYPE_CHECKING:
+    from proxy.edge.context import Edge
+
+_MOST_WAITING_HEADS: Final = 16
+_DRAIN_BYTES: Final = 262_144
+_DRAIN_SECONDS: Final = 2.0
+# A client that ended its side may still read a short answer; one that is gone costs its upstream no longer than this.
+_HALF_CLOSED_SECONDS: Final = 0.5
+_REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
+_LINGER_ZERO: Final = struct.pack("ii", 1, 0)
+
+
+class ClientStage(Enum):
+    """Whose the next bytes are."""
+
+    HEAD = auto()
+    BODY = auto()
+    ANSWER = auto()
+    DRAINING = auto()
+    TUNNEL = auto()
+
+
+class ClientConnection(asyncio.Protocol):
+    """The protocol of one accepted connection."""
+
+    __slots__ = (
+        "_block",
+        "_body_left",
+        "_deadline",
+        "_decoder",
+        "_drained",
+        "_early_body",
+        "_edge",
+        "_has_overflowed",
+        "_is_closing",
+        "_is_half_closed",
+        "_is_reading_paused",
+        "_memory",
+        "_peer",
+        "_raw_block",
+        "_reader",
+        "_stage",
+        "_transaction",
+        "_waiting",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, edge: "Edge") -> None:
+        self._edge = edge
+        self._stage = ClientStage.HEAD
+        self._transaction: Transaction | None = None
+        self._reader: HeadReader | None = None
+        self._block: HeaderBlock | None = None
+        self._raw_block: bytes | None = None
+        self._memory: BlockMemory | None = None
+        self._decoder: ChunkedDecoder | None = None
+        self._body_left = 0
+        self._early_body: list[bytes] = []
+        self._waiting = b""
+        self._drained = 0
+        self._deadline = 0.0
+        self._peer = ""
+        self._has_overflowed = self._is_closing = self._is_half_closed = self._is_reading_paused = False
+
+    def __repr__(self) -> str:
+        return f"ClientConnection({self._peer}, {self._stage.name.lower()}, {self._transaction!r})"
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        edge = self._edge
+        self.transport = cast("asyncio.Transport", transport)
+        if len(edge.connections) >= edge.settings.connections:
+            self.transport.abort()
+            return
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]).removeprefix("::ffff:") if peer else ""
+        self._deadline = edge.loop.time() + edge.settings.header_seconds
+        edge.connections.add(self)
+        edge.counters.connections += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        edge = self._edge
+        if self in edge.connections:
+            edge.connections.remove(self)
+            edge.counters.connections -= 1
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            transaction.client_gone()
+
+    def data_received(self, data: bytes) -> None:
+        stage = self._stage
+        if stage is ClientStage.HEAD:
+            self._read_head(data)
+        elif stage is ClientStage.BODY:
+            self._read_body(data)
+        elif stage is ClientStage.ANSWER:
+            self._keep_waiting(data)
+        else:
+            self._discard(data)
+
+    def eof_received(self) -> bool:
+        if self._transaction is None or self._stage is not ClientStage.ANSWER or not self.transport.can_write_eof():
+            return False
+        self._is_half_closed = True
+        self._deadline = self._edge.loop.time() + _HALF_CLOSED_SECONDS
+        return True
+
+    def pause_writing(self) -> None:
+        if self._transaction is not None:
+            self._transaction.pause_answer()
+
+    def resume_writing(self) -> None:
+        if self._transaction is not None:
+            self._transaction.resume_answer()
+
+    # what transactions ask
+
+    def client_address(self) -> str:
+        """Return the client's address as audit lines and upstreams see it."""
+        return self._peer if self._memory is None else self._memory.client.address
+
+    def memory_for(self, site: Site) -> BlockMemory:
+        """Return what is remembered for the current header block; nothing outlives a reload."""
+        memory, block = self._memory, self._block
+        if memory is None or memory.site is not site:
+            if block is None:
+                raise RuntimeError("a request without a header block")
+            scheme = "https" if self._edge.settings.is_tls else "http"
+            memory = self._memory = BlockMemory(site, client_of(self._peer, block, scheme, site.trusted_proxies))
+        return memory
+
+    def forget_block(self) -> None:
+        """Free what would help the next request: a stream keeps the connection for hours."""
+        self._raw_block = None
+        self._memory = None if self._memory is None else BlockMemory(self._memory.site, self._memory.client)
+
+    def may_keep_alive(self) -> bool:
+        """Whether another request may follow."""
+        return not (self._is_closing or self._edge.is_draining or self._has_overflowed)
+
+    def carries_stream(self) -> bool:
+        """Whether a long-running request or a tunnel is under way."""
+        return self._transaction is not None and self._transaction.is_stream
+
+    def end_stream(self) -> None:
+        """End the stream under way so that its client may retry."""
+        if self._transaction is not None:
+            self._transaction.end_stream()
+
+    def close_when_idle(self) -> None:
+        """Take no further request."""
+        self._is_closing = True
+        if self._stage is ClientStage.HEAD and self._reader is None:
+            self.transport.close()
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Send parts of an answer in one go."""
+        if len(pieces) == 1:
+            self.transport.write(pieces[0])
+        else:
+            self.transport.writelines(pieces)
+
+    def pause_body(self) -> None:
+        """Read no more for a while: the upstream does not keep up."""
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_body(self) -> None:
+        """Read again."""
+        if self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = False
+            self.transport.resume_reading()
+
+    def keep_early_body(self, data: bytes) -> None:
+        """Keep body bytes that came while the token is being verified."""
+        self._early_body.append(data)
+        if sum(map(len, self._early_body)) > HIGH_WATER:
+            self.pause_body()
+
+    def hand_over_body(self, exchange: Exchange) -> None:
+        """Give an exchange that began late what came early."""
+        early, self._early_body = self._early_body, []
+        for data in early:
+            exchange.body(data)
+        if early:
+            self.resume_body()
+        if self._stage is ClientStage.ANSWER and self._block is not None and self._block.has_body:
+            exchange.body_complete()
+
+    def finished(self, *, keep_alive: bool) -> None:
+        """Go on to the next request, or to the end."""
+        self._transaction = None
+        self._early_body = []
+        if self._stage is ClientStage.BODY:
+            self._drain()
+        elif self._has_overflowed:
+            self._refuse_head(Malformed("too many requests were sent ahead of their answers"), b"")
+        elif not keep_alive or self._is_closing:
+            self._stage = ClientStage.DRAINING
+            if self._waiting:
+                self._drain()
+            else:
+                self.transport.close()
+        else:
+            self._stage = ClientStage.HEAD
+            self._deadline = self._edge.loop.time() + self._edge.settings.idle_seconds
+            self.resume_body()
+            if self._waiting:
+                self._edge.loop.call_soon(self._next_waiting)
+            elif self._is_half_closed:
+                self.transport.close()
+
+    def become_tunnel(self) -> bytes:
+        """Stop reading: the transport goes to a tunnel; return what the client sent early."""
+        self._stage = ClientStage.TUNNEL
+        self._deadline = 0.0
+        early, self._waiting = self._waiting, b""
+        return early
+
+    def tunnel_closed(self) -> None:
+        """Note the end of the tunnel that took the transport."""
+        self._transaction = None
+        self.connection_lost(None)
+
+    def abort_hard(self) -> None:
+        """Reset: what the client has is cut short, and must not look complete (uvloop's abort alone sends a clean end on TCP)."""
+        sock = cast("socket.socket | None", self.transport.get_extra_info("socket"))
+        if sock is not None and self.transport.can_write_eof():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        self.transport.abort()
+
+    def expire(self, now: float) -> None:
+        """Hold the time limits; called by the sweep."""
+        transaction = self._transaction
+        if self._deadline and now > self._deadline:
+            self._overdue(transaction)
+        elif transaction is not None:
+            transaction.expire(now)
+
+    # reading
+
+    def _read_head(self, data: bytes) -> None:
+        raw = self._raw_block
+        if raw is not None and self._reader is None and data.endswith(raw):
+            match = REQUEST_LINE.fullmatch(data, 0, len(data) - len(raw))
+            if match is not None and self._repeat(match.group(1), match.group(2), match.group(3) == b"1"):
+                return
+        edge = self._edge
+        if self._reader is None:
+            self._reader = HeadReader(edge.settings.head)
+            self._deadline = edge.loop.time() + edge.settings.header_seconds
+        try:
+            parsed = self._reader.feed(data)
+        except (Malformed, HeadersTooLarge) as error:
+            self._refuse_head(error, data)
+            return
+        if parsed is not None:
+            self._reader = None
+            self._begin_parsed(parsed)
+
+    def _repeat(self, method: bytes, target: bytes, is_http11: bool) -> bool:
+        """Begin a request whose header block is the last one's, byte for byte; False when it has to be read after all."""
+        block = self._block
+        if block is None or method not in _REPEATABLE or is_http11 is not block.is_http11:
+            return False
+        if len(method) + len(target) > self._edge.settings.head.request_line_bytes - 10 or not target.startswith(b"/"):
+            return False
+        self._begin(RequestHead(method.decode(), target, block, self._peer))
+        return True
+
+    def _begin_parsed(self, parsed: ParsedHead) -> None:
+        block = self._block = parsed.block
+        is_repeatable = not parsed.rest and not block.has_body and block.upgrade is None and not block.expects_continue
+        self._raw_block = parsed.raw_block if is_repeatable else None
+        self._memory = None
+        rest = parsed.rest
+        self._begin(RequestHead(parsed.line.method, parsed.line.target, block, self._peer))
+        if rest and not self.transport.is_closing():
+            self.data_received(rest)
+
+    def _begin(self, head: RequestHead) -> None:
+        block = head.block
+        self._deadline = 0.0
+        if block.has_body:
+            self._stage = ClientStage.BODY
+            self._body_left = block.content_length or 0
+            self._decoder = ChunkedDecoder(self._edge.settings.head.header_bytes) if block.is_chunked else None
+            self._deadline = self._edge.loop.time() + self._edge.settings.body_idle_seconds
+        else:
+            self._stage = ClientStage.ANSWER
+        transaction = self._transaction = Transaction(self._edge, self, head)
+        transaction.begin()
+
+    def _read_body(self, data: bytes) -> None:
+        transaction = self._transaction
+        if transaction is None:
+            return
+        self._deadline = self._edge.loop.time() + self._edge.settings.body_idle_seconds
+        if self._decoder is None:
+            body, rest = data[: self._body_left], data[self._body_left :]
+            self._body_left -= len(body)
+            transaction.body(body)
+            is_complete = self._body_left == 0
+        else:
+            try:
+                pieces, rest = self._decoder.feed(data)
+            except (Malformed, HeadersTooLarge) as error:
+                transaction.refuse(error)
+                return
+            for piece in pieces:
+                transaction.body(piece)
+            is_complete = self._decoder.is_complete
+        if is_complete and self._stage is ClientStage.BODY:
+            self._body_is_complete(transaction)
+        if rest and self._stage is not ClientStage.BODY:
+            self.data_received(rest)
+
+    def _body_is_complete(self, transaction: Transaction) -> None:
+        self._stage = ClientStage.ANSWER
+        self._deadline = 0.0
+        self._decoder = None
+        if self._transaction is transaction:
+            transaction.body_complete()
+
+    def _keep_waiting(self, data: bytes) -> None:
+        """Keep what came behind the request that is being answered, within bounds."""
+        if self._has_overflowed:
+            return
+        self._waiting += data
+        transaction = self._transaction
+        if transaction is not None and transaction.awaits_tunnel:
+            if len(self._waiting) > HIGH_WATER:
+                self.pause_body()
+        elif len(self._waiting) > HIGH_WATER or self._waiting.count(b"\r\n\r\n") > _MOST_WAITING_HEADS:
+            self._has_overflowed = True
+            self._waiting = b""
+
+    def _next_waiting(self) -> None:
+        data, self._waiting = self._waiting, b""
+        if self._stage is ClientStage.HEAD and not self.transport.is_closing():
+            self.data_received(data)
+
+    # ending
+
+    def _refuse_head(self, error: RequestError, data: bytes) -> None:
+        """Answer a head that was not understood, and end the connection: where the next one would begin is anybody's guess."""
+        edge = self._edge
+        edge.malformed(error, self._peer)
+        self._reader = None
+        request_id, _ = edge.ids.take()
+        as_api = is_api_target(data.partition(b" ")[2].partition(b" ")[0])
+        answer = error_answer(
+            error,
+            request_id,
+            as_page=not as_api and b"text/html" in data,
+            keep_alive=False,
+            is_tls=edge.settings.is_tls,
+            with_body=True,
+        )
+        self.transport.write(answer)
+        self._drain()
+
+    def _drain(self) -> None:
+        """Read a little of what still comes before closing: a close with unread bytes is a reset, which may eat our answer."""
+        self._stage = ClientStage.DRAINING
+        self._waiting = b""
+        self._deadline = self._edge.loop.time() + _DRAIN_SECONDS
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.resume_body()
+
+    def _discard(self, data: bytes) -> None:
+        self._drained += len(data)
+        if self._drained > _DRAIN_BYTES:
+            self.transport.abort()
+
+    def _overdue(self, transaction: Transaction | None) -> None:
+        if self._stage is ClientStage.HEAD and self._reader is not None:
+            self._refuse_head(RequestTimeout("the request's head did not arrive in time"), b"")
+        elif self._stage is ClientStage.BODY and transaction is not None:
+            transaction.refuse(RequestTimeout("the request's body stopped arriving"))
+        elif self._stage is ClientStage.HEAD:
+            self.transport.close()
+        else:
+            self.transport.abort()

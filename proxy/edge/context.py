@@ -1,0 +1,155 @@
+"""What all connections of the public listener share: the site in force, counts, ids, the sweep, and the way to drain.
+
+One timer serves all time limits: it looks at every connection a few times a second, so that no request sets or cancels a timer.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.edge.client_connection import ClientConnection
+from proxy.edge.counters import Counters
+from proxy.edge.events import RequestIds, Timestamps
+from proxy.edge.gateway import Site
+from proxy.edge.head_reader import HeadLimits
+from proxy.edge.limits import UserLimits
+from proxy.errors import RequestError, Unavailable
+from proxy.forwarding.tasks import TaskSet
+
+log = logging.getLogger("mosk_proxy.edge")
+
+SWEEP_SECONDS: Final = 0.25
+_LOG_LINES_A_SECOND: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """Bounds of the public listener: bytes, counts, seconds."""
+
+    head: HeadLimits
+    body_bytes: int | None
+    connections: int
+    header_seconds: float
+    idle_seconds: float
+    response_seconds: float
+    body_idle_seconds: float
+    stream_seconds: float
+    stream_follows_token: bool
+    is_tls: bool
+
+
+class Edge:
+    """The state of the public listener; `put_audit_line` takes a line without its break (None: nobody wants one), `audit_accepts` tells whether it may be used."""
+
+    def __init__(
+        self,
+        site: Site,
+        settings: EdgeSettings,
+        limits: UserLimits,
+        put_audit_line: Callable[[bytes], object] | None,
+        audit_accepts: Callable[[], bool],
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.site = site
+        self.settings = settings
+        self.limits = limits
+        self.audit = put_audit_line
+        self.counters = Counters()
+        self.ids = RequestIds()
+        self.tasks = TaskSet(self.loop)
+        self.wall_clock = time.time
+        self.connections: set[ClientConnection] = set()
+        self.is_leaving = False
+        self.is_draining = False
+        self._in_a_hurry = asyncio.Event()
+        self._audit_accepts = audit_accepts
+        self._timestamps = Timestamps()
+        self._next_log_line = 0.0
+        self._unlogged = 0
+
+    def __repr__(self) -> str:
+        state = "draining" if self.is_draining else "serving"
+        return f"Edge({state}, {len(self.connections)} connections, {self.counters.in_flight} requests)"
+
+    def connection(self) -> ClientConnection:
+        """Make the protocol of one accepted connection."""
+        return ClientConnection(self)
+
+    def stamp(self) -> str:
+        """Return the time of day as audit lines have it."""
+        return self._timestamps.stamp(self.wall_clock())
+
+    def refuse_when_closing(self) -> None:
+        """Raise Unavailable while draining, and while the audit sink is full and set to refuse."""
+        if self.is_draining:
+            raise Unavailable("the proxy is shutting down", retry_after=1)
+        if not self._audit_accepts():
+            raise Unavailable("the audit log cannot take more", retry_after=5)
+
+    def malformed(self, error: RequestError, peer: str) -> None:
+        """Count a request that was refused before it was routed; it has no audit line."""
+        self.counters.malformed[error.message] += 1
+        self._log(f"malformed request from {peer}: {error.message}")
+
+    def log_refusal(self, request_id: str, error: RequestError) -> None:
+        """Tell the operator what the client is not told."""
+        self._log(f"request {request_id}: {error.message} ({error.detail})")
+
+    async def sweep(self) -> None:
+        """Hold all time limits, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = self.loop.time()
+            for connection in list(self.connections):
+                connection.expire(now)
+            for pool in self.site.pools.values():
+                pool.sweep(now)
+
+    async def drain(self, delay_seconds: float, drain_seconds: float) -> None:
+        """Serve for the delay, then finish: short requests to their end, streams spread over the time that is left."""
+        self.is_leaving = True
+        await self._wait(delay_seconds)
+        self.is_draining = True
+        deadline = self.loop.time() + drain_seconds
+        for connection in list(self.connections):
+            connection.close_when_idle()
+        while self.connections and not self._in_a_hurry.is_set() and (left := deadline - self.loop.time()) > 0:
+            self._end_some_streams(left)
+            await self._wait(min(SWEEP_SECONDS, left))
+        self.close()
+
+    def hurry(self) -> None:
+        """End the drain now."""
+        self._in_a_hurry.set()
+
+    def close(self) -> None:
+        """End every connection at once."""
+        for connection in list(self.connections):
+            connection.abort_hard()
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._in_a_hurry.wait()
+
+    def _end_some_streams(self, seconds_left: float) -> None:
+        """End so many streams that all are gone a little before the deadline."""
+        streams = [connection for connection in self.connections if connection.carries_stream()]
+        share = SWEEP_SECONDS / max(seconds_left * 0.8, SWEEP_SECONDS)
+        for connection in streams[: max(1, round(len(streams) * share))]:
+            connection.end_stream()
+
+    def _log(self, line: str) -> None:
+        """Write one line a second at the most; a flood is counted in the next one."""
+        now = self.loop.time()
+        if now < self._next_log_line:
+            self._unlogged += 1
+            return
+        suffix = f" (and {self._unlogged} lines not shown)" if self._unlogged else ""
+        log.warning("%s%s", line, suffix)
+        self._unlogged = 0
+        self._next_log_line = now + 1 / _LOG_LINES_A_SECOND

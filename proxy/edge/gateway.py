@@ -1,0 +1,265 @@
+"""The judgement of a request, top to bottom: WHAT, WHO, MAY, WHERE, HOW.
+
+`Site` is everything a judgement depends on, immutable and swapped whole on reload. `judge` is total, synchronous and asked once.
+What is judged is what is sent: the upstream's path is the target's own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final, TypeAlias
+
+from proxy.directory.clusters import Directory
+from proxy.directory.upstream import Upstream
+from proxy.errors import Forbidden, NoRoute, Unauthenticated
+from proxy.forwarding.pool import Pool
+from proxy.identity.credentials import bearer
+from proxy.identity.principal import Identity
+from proxy.issuers.authenticator import Authenticator
+from proxy.policy.decision import Allowed, Denied
+from proxy.policy.explanation import forbidden_message
+from proxy.policy.policy import Policy
+from proxy.routing.request_head import HeaderBlock, RequestHead
+from proxy.routing.routes import Routes
+from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi, OwnPage, Target
+from proxy.wire.inbound import AnswerRules, authorities
+from proxy.wire.outbound import Client, Grant, OutboundHeaders, outbound_headers
+
+Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
+AnyTarget: TypeAlias = ManagementApi | ClusterApi | MonitoringUi
+
+_SPDY: Final = frozenset({"exec", "attach", "portforward", "proxy"})
+_KEPT_HEADERS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What judgements depend on. `pools` and `answers` are keyed by the upstream's name; `answers` holds what `answer_rules` makes."""
+
+    routes: Routes
+    policy: Policy
+    directory: Directory
+    authenticator: Authenticator
+    pools: Mapping[str, Pool]
+    answers: Mapping[str, tuple[AnswerRules, AnswerRules]]
+    credential_names: frozenset[bytes]
+    trusted_proxies: Networks
+
+
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """Permitted, known, and ready to be sent."""
+
+    allowed: Allowed
+    identity: Identity
+    pool: Pool
+    rules: AnswerRules
+    path: bytes
+    query: bytes | None
+    headers: OutboundHeaders
+    upgrade: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Permitted, and asked for without its slash."""
+
+    allowed: Allowed
+    location: bytes
+
+
+@dataclass(slots=True)
+class BlockMemory:
+    """What was worked out for one header block of one connection, so that its next requests need not.
+
+    `identity` is still checked for its expiry and revocation (the authenticator's `generation`) at each use. `headers` depends on the upstream, on what granted, and
+    on the protocol to switch to.
+    """
+
+    site: Site
+    client: Client
+    identity: Identity | None = None
+    generation: object = None
+    headers: dict[tuple[str, str | None, bytes | None], OutboundHeaders] = field(default_factory=dict)
+
+
+def known_identity(site: Site, block: HeaderBlock, memory: BlockMemory, now: float) -> Identity | None:
+    """Return whom the request's token speaks for, None if that takes a question to its issuer; raises Unauthenticated.
+
+    `now` in seconds since the epoch.
+    """
+    authenticator = site.authenticator
+    identity = memory.identity
+    if identity is not None and now < identity.expires_at and memory.generation is authenticator.generation:
+        authenticator.counters.hits += 1
+        return identity
+    memory.headers.clear()
+    memory.identity = identity = authenticator.known(credential(block))
+    memory.generation = authenticator.generation
+    return identity
+
+
+def credential(block: HeaderBlock) -> bytes:
+    """Return the bearer token of a request; raises Unauthenticated without exactly one well-formed token."""
+    token = bearer(block.authorization, block.websocket_protocols if block.upgrade == b"websocket" else ())
+    if token is None:
+        raise Unauthenticated("no credential: send a bearer token", error="")
+    return token
+
+
+def judge(site: Site, head: RequestHead, target: AnyTarget, identity: Identity, memory: BlockMemory) -> Carriage | Redirect:
+    """Decide about one authenticated request; raises Forbidden, NoRoute (permitted but not there) and Unauthenticated."""
+    if head.block.impersonates:
+        raise Forbidden("impersonation headers are not accepted here")
+    decision = site.policy.authorize(identity.roles, target)
+    if isinstance(decision, Denied):
+        raise _forbidden(site.policy, identity, target, decision)
+    upstream = site.directory.find(target)
+    if upstream is None:
+        raise NoRoute(_not_there(target))
+    if isinstance(target, MonitoringUi) and target.is_bare:
+        return Redirect(decision, target.prefix + b"/" + (b"" if target.query is None else b"?" + target.query))
+    upgrade = permitted_upgrade(head.block.upgrade, target)
+    key = (upstream.name, decision.granted_by, upgrade)
+    headers = memory.headers.get(key)
+    if headers is None:
+        headers = _outbound(site, head.block, upstream, target, identity, decision, memory.client, upgrade)
+        if len(memory.headers) >= _KEPT_HEADERS:
+            memory.headers.clear()
+        memory.headers[key] = headers
+    usual, other = site.answers[upstream.name]
+    rules = other if _is_special(target) else usual
+    return Carriage(
+        decision, identity, site.pools[upstream.name], rules, _upstream_path(upstream, target), target.query, headers, upgrade
+    )
+
+
+def permitted_upgrade(asked: bytes | None, target: AnyTarget) -> bytes | None:
+    """Return the protocol that a request may switch to; any other token makes it an ordinary request (docs/data-plane.md)."""
+    if asked == b"websocket":
+        return asked
+    if asked == b"spdy/3.1" and not isinstance(target, MonitoringUi) and target.info.subresource in _SPDY:
+        return asked
+    return None
+
+
+def client_of(peer: str, block: HeaderBlock, scheme: str, trusted: Networks) -> Client:
+    """Say where a request came from; forwarded fields are believed only from a peer in `trusted`."""
+    if not trusted or not _is_in(peer, trusted):
+        return Client(peer, block.host, scheme)
+    chain = [part.strip().decode() for value in _values(block, b"x-forwarded-for") for part in value.split(b",")]
+    protocols = _values(block, b"x-forwarded-proto")
+    outer = protocols[0].decode() if len(protocols) == 1 and protocols[0] in {b"http", b"https"} else scheme
+    return Client(_first_untrusted(chain, peer, trusted), block.host, outer)
+
+
+def answer_rules(upstream: Upstream) -> tuple[AnswerRules, AnswerRules]:
+    """Make the rules for an upstream's answers.
+
+    The usual ones first; then, for a Kubernetes API, those for what its `proxy` subresource serves, and for an application those
+    under a host name of its own.
+    """
+    prefix, names = b"/" + upstream.name.encode(), authorities(upstream.scheme, upstream.host, upstream.port)
+    if upstream.name.startswith("sl/"):
+        by_path = AnswerRules(prefix, names, upstream.base_path, is_kubernetes=False)
+        return by_path, replace(by_path, prefix=b"")
+    usual = AnswerRules(prefix, names, upstream.base_path)
+    return usual, replace(usual, is_sandboxed=True)
+
+
+def kind_of(target: Target | None) -> str:
+    """Name a target's kind as metrics do."""
+    match target:
+        case ManagementApi():
+            return "kaas"
+        case ClusterApi():
+            return "k8s"
+        case MonitoringUi():
+            return "sl"
+        case OwnPage():
+            return "own"
+        case None:
+            return "none"
+
+
+def _forbidden(policy: Policy, identity: Identity, target: AnyTarget, denied: Denied) -> Forbidden:
+    would_grant = policy.would_grant(target)
+    return Forbidden(
+        forbidden_message(identity.username, target, denied, would_grant), would_grant=would_grant, surface=denied.surface
+    )
+
+
+def _not_there(target: AnyTarget) -> str:
+    match target:
+        case ManagementApi():
+            return "no management API is configured here"
+        case ClusterApi(ref=ref):
+            return f'cluster "{ref}" not found'
+        case MonitoringUi(ref=ref, app=app):
+            return f'application "{app}" of cluster "{ref}" not found'
+
+
+def _outbound(
+    site: Site,
+    block: HeaderBlock,
+    upstream: Upstream,
+    target: AnyTarget,
+    identity: Identity,
+    allowed: Allowed,
+    client: Client,
+    upgrade: bytes | None,
+) -> OutboundHeaders:
+    secret = site.pools[upstream.name].secret
+    grant = Grant(_groups(site.policy, target, identity), allowed.granted_by or "")
+    return outbound_headers(
+        block, upstream, secret, identity, grant, client, upgrade=upgrade, credential_names=site.credential_names
+    )
+
+
+def _groups(policy: Policy, target: AnyTarget, identity: Identity) -> tuple[str, ...]:
+    """Which groups an impersonated request carries (the contract's section 3)."""
+    match target:
+        case ClusterApi():
+            return (policy.effective_group(target),)
+        case ManagementApi():
+            return tuple(identity.groups_prefix + role for role in identity.roles.kaas_strings)
+        case MonitoringUi():
+            return ()
+
+
+def _upstream_path(upstream: Upstream, target: AnyTarget) -> bytes:
+    if isinstance(target, MonitoringUi) and upstream.keep_prefix:
+        return upstream.base_path + target.prefix + target.path
+    return upstream.base_path + target.path
+
+
+def _is_special(target: AnyTarget) -> bool:
+    """Whether the second of the upstream's answer rules holds."""
+    if isinstance(target, MonitoringUi):
+        return not target.prefix
+    return target.info.subresource == "proxy" or target.info.verb == "proxy"
+
+
+def _values(block: HeaderBlock, lower_name: bytes) -> list[bytes]:
+    return [value for name, value in block.fields if name.lower() == lower_name]
+
+
+def _is_in(address: str, networks: Networks) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)
+
+
+def _first_untrusted(chain: list[str], peer: str, trusted: Networks) -> str:
+    """Walk the chain from our side; the first address that no trusted proxy vouches beyond is the client's."""
+    client = peer
+    for address in reversed(chain):
+        if not _is_in(client, trusted):
+            break
+        try:
+            client = str(ip_address(address))
+        except ValueError:
+            break
+    return client
