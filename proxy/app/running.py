@@ -1,13 +1,13 @@
 """Makes the objects of a proxy and runs them inside the current event loop."""
 
 import asyncio
-import importlib.metadata
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy import __version__
 from proxy.app.reload import Reloader, user_limits
 from proxy.app.site import SiteBuilder, edge_settings
 from proxy.edge.context import Edge
@@ -109,7 +109,7 @@ def _issuers(authenticator: Authenticator) -> str | None:
 
 def _sources(edge: Edge, audit: AuditSink, reloader: Reloader) -> Sources:
     return Sources(
-        version=importlib.metadata.version("mosk-proxy"),
+        version=__version__,
         edge=edge.counters,
         duration_bounds=DURATION_BOUNDS,
         audit=audit,
