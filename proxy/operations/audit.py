@@ -6,9 +6,10 @@ Meanwhile lines wait in a bounded queue. What happens when that is full is the o
 
 - `drop`: the line is dropped and counted.
 - `refuse`: `accepting` turns false and stays so while the queue is full. The edge asks it once, at the start of a request, before
-  it judges, and answers 503 instead. A line that is put is then always kept, however full the queue: a request that was judged
-  has its line. What may exceed the bound are the lines of the requests in progress at that moment, a start and an end line for each
-  of at most `limits.connections`.
+  it judges, and answers 503 instead, for which it puts no line. The lines of requests in progress at that moment are still taken,
+  into room kept for them: a request that was judged has its line. A reserve of two lines (start and end) for each of
+  `limits.connections` always suffices, because a connection carries one request at a time; whatever exceeds it is dropped and
+  counted all the same, so that no mistake elsewhere can use up the memory.
 """
 
 import asyncio
@@ -27,17 +28,19 @@ CLOSE_SECONDS = 5.0
 _LOOK_SECONDS = 0.01
 MOST_LINES = 50_000
 MOST_BYTES = 32 << 20
+RESERVE_LINES = 2 * 20_000  # for the default of limits.connections
 
 
 class AuditSink:
     """Takes audit lines on the event loop: an async context manager that opens the file and, at the end, writes what waits.
 
     `path` is `-` for standard output, a file, or None: then lines are taken and forgotten, and `enabled` is false, so that a
-    caller need not make them. `shared` says that other processes (workers) write to the same place. Entering raises OSError when the file cannot be opened. Leaving takes CLOSE_SECONDS at most.
+    caller need not make them. `reserve_lines` is the room that `refuse` keeps for requests in progress. `shared` says that other processes (workers) write to the same place. Entering raises OSError when the file cannot be opened. Leaving takes CLOSE_SECONDS at most.
     """
 
     __slots__ = (
-        "_batch", "_bytes_taken", "_drops", "_lines_taken", "_loop", "_most_bytes", "_most_lines", "_timer", "_writer", "enabled",
+        "_batch", "_bytes_taken", "_drops", "_lines_taken", "_loop", "_most_bytes", "_most_lines", "_timer",
+        "_utmost_lines", "_writer", "enabled",
     )  # fmt: skip
 
     def __init__(
@@ -48,11 +51,13 @@ class AuditSink:
         shared: bool = False,
         most_lines: int = MOST_LINES,
         most_bytes: int = MOST_BYTES,
+        reserve_lines: int = RESERVE_LINES,
     ) -> None:
         self.enabled = path is not None
         self._drops = when_full == "drop"
         self._most_lines = most_lines
         self._most_bytes = most_bytes
+        self._utmost_lines = 0 if self._drops else most_lines + reserve_lines
         self._writer = AuditWriter(AuditFile(path if isinstance(path, Path) else None, shared=shared))
         self._batch: Batch = []
         self._lines_taken = self._bytes_taken = 0
@@ -79,7 +84,7 @@ class AuditSink:
         if (
             self._lines_taken - writer.settled_lines >= self._most_lines
             or self._bytes_taken - writer.settled_bytes >= self._most_bytes
-        ) and self._drops:
+        ) and self._lines_taken - writer.settled_lines >= self._utmost_lines:
             writer.overflowed += 1
             return False
         if self._timer is None and not self._set_timer():

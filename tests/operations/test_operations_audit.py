@@ -174,12 +174,25 @@ async def test_when_full_refuses_requests_the_lines_of_judged_requests_are_all_k
     assert sink.dropped == 0
 
 
+async def test_even_refusing_bounds_the_memory(tmp_path, pipe):
+    async with AuditSink(tmp_path / "pipe", when_full="refuse", most_lines=2, reserve_lines=3) as sink:
+        taken = [(sink.put(line(number)), sink.accepting) for number in range(7)]
+        assert taken == [(True, True), (True, False), (True, False), (True, False), (True, False), (False, False), (False, False)]
+        assert (sink.queued, sink.dropped) == (5, 2)
+        while sink.queued:
+            pipe.drain()
+            await asyncio.sleep(0.002)
+    pipe.drain()
+    assert numbers(pipe.text) == list(range(5))
+
+
 async def test_bytes_make_it_refuse_too(tmp_path, pipe):
     async with AuditSink(tmp_path / "pipe", when_full="refuse", most_bytes=1000) as sink:
         sink.put(line(0))
         assert sink.accepting
         sink.put(line(1))
         assert not sink.accepting
+        assert sink.put(line(2))
 
 
 async def test_a_full_device_keeps_lines_waiting_and_recovers_alone(tmp_path, caplog):
