@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from proxy.demo.files import write_private
+
 LIFETIME = timedelta(days=30)
 _SKEW = timedelta(minutes=5)
 _NAMES: tuple[x509.GeneralName, ...] = (
@@ -53,10 +55,8 @@ class CertificateAuthority:
         certificate = _build(name, key, self._key, issuer=self._certificate)
         written = ServerCertificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         written.certificate_file.write_bytes(_pem(certificate))
-        written.key_file.touch(mode=0o600)
-        written.key_file.write_bytes(
-            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
+        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        write_private(written.key_file, key.private_bytes(encoding, form, serialization.NoEncryption()).decode())
         return written
 
 
