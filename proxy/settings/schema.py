@@ -45,21 +45,21 @@ def apply(document: Mapping[object, object], folder: Path) -> Settings | list[Pr
 
 def _problems(errors: Sequence[ErrorDetails]) -> Iterator[Problem]:
     for error in errors:
-        location = tuple(_without_tags(error["loc"]))
+        location = tuple(_without_tags(error))
         path = _path(location)
         if error["type"].startswith("union_tag"):
             path = join_key(path, "kind")
         yield Problem(path, _message(error, location))
 
 
-def _without_tags(location: Sequence[str | int]) -> Iterator[str | int]:
+def _without_tags(error: ErrorDetails) -> Iterator[str | int]:
     # pydantic puts the chosen kind of a credential, and a marker for a mapping's keys, between the parts of the path.
     before: str | int | None = None
-    for part in location:
-        is_kind = before in _CREDENTIALS and part in KINDS
-        if not is_kind and part != "[key]":
-            yield part
-        before = None if is_kind else part
+    for part in error["loc"]:
+        is_tag = (before in _CREDENTIALS and part in KINDS) or (part == "[key]" and error["type"] == "literal_error")
+        if not is_tag:
+            yield str(part) if error["type"] == "invalid_key" else part
+        before = None if is_tag else part
 
 
 def _path(location: Sequence[str | int]) -> str:
@@ -77,7 +77,7 @@ def _message(error: ErrorDetails, location: tuple[str | int, ...]) -> str:
             return f"missing: a mapping with its kind: {', '.join(KINDS)}"
         case "literal_error":
             return f"must be one of {error['ctx']['expected']}"
-        case "extra_forbidden":
+        case "extra_forbidden" | "invalid_key":
             return f"unknown key{_suggestion(location)}"
         case kind if kind in _MESSAGES:
             return _MESSAGES[kind]
@@ -86,7 +86,10 @@ def _message(error: ErrorDetails, location: tuple[str | int, ...]) -> str:
 
 
 def _suggestion(location: tuple[str | int, ...]) -> str:
-    matches = get_close_matches(str(location[-1]), names_below(_pattern(location[:-1])), n=1)
+    name, known = str(location[-1]), names_below(_pattern(location[:-1]))
+    if name in known:
+        return " for this kind"
+    matches = get_close_matches(name, known, n=1)
     return f": did you mean {matches[0]}?" if matches else ""
 
 
