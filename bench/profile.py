@@ -3,8 +3,9 @@
     python -m bench.profile instructions          by shared object and C function (needs valgrind)
     python -m bench.profile calls                 Python and C functions called, by cProfile
     python -m bench.profile system-calls --tls    by name (needs strace)
+    python -m bench.profile samples               where the time goes, by line and function (installs py-spy in the cache folder)
 
-Each figure is the difference between a long and a short run, divided by the difference of their requests: start-up, connections and
+Samples are shares of the time; every other figure is the difference between a long and a short run, divided by the difference of their requests: start-up, connections and
 the first requests cancel out.
 """
 
@@ -14,27 +15,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from bench import edge, scenarios
+from bench import edge, scenarios, wheels
 from bench.client import Plan
+from bench.counts import Counts, costs, difference, own, strace_counts, within
 from bench.identities import Issuer, write_certificate
-from bench.peers import Broken, Peer, Running, running
+from bench.peers import Broken, Missing, Peer, Running, running
 from bench.rounds import BODY, Unusable, run_client, upstream
 from bench.site import Site
 from bench.workload import Workload
 
-Counts: TypeAlias = dict[str, float]
 SHORT, LONG = 500, 3000
+PY_SPY = "0.4.3"
 
 
 class Kind(StrEnum):
@@ -43,6 +46,7 @@ class Kind(StrEnum):
     INSTRUCTIONS = "instructions"
     CALLS = "calls"
     SYSTEM_CALLS = "system-calls"
+    SAMPLES = "samples"
 
 
 class Subject:
@@ -91,42 +95,12 @@ def instructions(subject: Subject) -> Counts:
             subject.load(proxy, requests)
             control("-d", str(proxy.pid))
             dumps.append(costs(Path(f"{out}.{number}").read_text(errors="replace").splitlines()))
-    return difference(*dumps)
+    return difference(dumps[0], dumps[1], LONG - SHORT)
 
 
 def control(*orders: str) -> None:
     """Tell a running callgrind what to do."""
     subprocess.run([tool("callgrind_control"), *orders], check=True, capture_output=True)
-
-
-def costs(lines: Iterable[str]) -> Counts:
-    """Own cost of each function of a callgrind file, as `object function`. The format is in valgrind's manual, cl-format."""
-    names: dict[tuple[str, str], str] = {}
-    current = {"ob": "", "fn": ""}
-    found: Counts = {}
-    skip = False
-    for line in lines:
-        key, equals, value = line.partition("=")
-        if equals and key in ("ob", "fn", "cob", "cfn"):
-            name = decompressed(names, key.removeprefix("c"), value)
-            if key in current:
-                current[key] = name
-        elif key == "calls":
-            skip = True
-        elif line[:1] in "+-*0123456789" and line:
-            if not skip:
-                where = f"{Path(current['ob']).name} {current['fn']}"
-                found[where] = found.get(where, 0) + float(line.split()[1])
-            skip = False
-    return found
-
-
-def decompressed(names: dict[tuple[str, str], str], kind: str, value: str) -> str:
-    """Resolve callgrind's name compression: `(7) name` defines, `(7)` refers."""
-    number, _, name = value.partition(" ")
-    if name:
-        names[kind, number] = name
-    return names.get((kind, number), value)
 
 
 def calls(subject: Subject) -> Counts:
@@ -140,7 +114,7 @@ def calls(subject: Subject) -> Counts:
             raise Broken("mosk-proxy did not end by itself: no profile")
         stats = pstats.Stats(str(out)).stats  # type: ignore[attr-defined]  # typeshed leaves it out
         counted.append({f"{Path(file).name}:{line} {name}": float(figures[1]) for (file, line, name), figures in stats.items()})
-    return difference(*counted)
+    return difference(counted[0], counted[1], LONG - SHORT)
 
 
 def under_cprofile(out: Path, command: Sequence[str]) -> list[str]:
@@ -165,18 +139,36 @@ def system_calls(subject: Subject) -> Counts:
                 tracer.send_signal(2)
                 tracer.wait()
             counted.append(strace_counts(out.read_text().splitlines()))
-    return difference(*counted)
+    return difference(counted[0], counted[1], LONG - SHORT)
 
 
-def strace_counts(lines: Iterable[str]) -> Counts:
-    """The columns `calls` and `syscall` of strace's summary."""
-    rows = (line.split() for line in lines)
-    return {row[-1]: float(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
-
-
-def difference(short: Counts, long: Counts) -> Counts:
-    """Per request."""
-    return {name: (count - short.get(name, 0)) / (LONG - SHORT) for name, count in long.items()}
+def samples(subject: Subject) -> list[str]:
+    """Stacks of the main thread while it answers, by py-spy."""
+    sampler = wheels.program("py-spy", PY_SPY, "bin/py-spy")
+    out = subject.site.folder / "stacks"
+    with subject.proxy() as proxy:
+        subject.load(proxy, LONG)
+        command = [
+            str(sampler),
+            "record",
+            "--pid",
+            str(proxy.pid),
+            "--rate",
+            "500",
+            "--duration",
+            "4",
+            "--format",
+            "raw",
+            "--output",
+            str(out),
+        ]
+        recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        with recorder:
+            while recorder.poll() is None:
+                subject.load(proxy, LONG * 4)
+            if recorder.returncode and recorder.stderr:
+                raise Broken(f"py-spy: {recorder.stderr.read().strip()}")
+    return out.read_text().splitlines()
 
 
 def tool(name: str) -> str:
@@ -203,36 +195,44 @@ def profile(
     scenario: Annotated[str, typer.Option(help="Whose requests to send.")] = "one",
     top: Annotated[int, typer.Option(help="How many lines to show.")] = 25,
 ) -> None:
-    """What one proxied GET costs mosk-proxy in instructions, function calls or system calls."""
+    """What one proxied GET costs mosk-proxy in instructions, function calls or system calls, or where its time goes."""
     try:
         [chosen] = scenarios.named([scenario])
         with upstream() as port, tempfile.TemporaryDirectory(prefix="mosk-proxy-bench-") as folder:
-            show(kind, COUNTERS[kind](Subject(Path(folder), chosen, port, tls=tls)), top)
+            subject = Subject(Path(folder), chosen, port, tls=tls)
+            tables = sampled(samples(subject)) if kind is Kind.SAMPLES else counted(kind, COUNTERS[kind](subject))
     except KeyError as unknown:
         raise SystemExit(f"bench: there is no scenario {unknown}") from None
-    except (Broken, Unusable) as reason:
+    except (Broken, Missing, Unusable) as reason:
         raise SystemExit(f"bench: {reason}") from None
-
-
-def show(kind: Kind, counts: Counts, top: int) -> None:
-    """Print the total, for instructions the shared objects, and the dearest entries."""
     console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(f"{sum(counts.values()):,.1f} {kind.value} per request")
-    if kind is Kind.INSTRUCTIONS:
-        objects: Counts = {}
-        for name, count in counts.items():
-            place = name.partition(" ")[0]
-            objects[place] = objects.get(place, 0) + count
-        console.print(table("shared object", objects, 12))
-    console.print(table("name", counts, top))
+    for heading, counts in tables.items():
+        console.print(table(heading, counts, top))
+
+
+def sampled(stacks: Sequence[str]) -> dict[str, Counts]:
+    """Shares of the time, own and within."""
+    return {"% of the time in this line": own(stacks), "% of the time in or below this function": within(stacks)}
+
+
+def counted(kind: Kind, counts: Counts) -> dict[str, Counts]:
+    """Counts per request, instructions by shared object as well."""
+    heading = f"{sum(counts.values()):,.1f} {kind.value} per request"
+    if kind is not Kind.INSTRUCTIONS:
+        return {heading: counts}
+    objects: Counts = {}
+    for name, count in counts.items():
+        place = name.partition(" ")[0]
+        objects[place] = objects.get(place, 0) + count
+    return {heading: objects, "by function": counts}
 
 
 def table(heading: str, counts: Counts, top: int) -> Table:
     """The largest counts."""
-    shown = Table(heading, "per request")
+    shown = Table(heading, "")
     shown.columns[1].justify = "right"
     for name, count in sorted(counts.items(), key=lambda item: -item[1])[:top]:
-        shown.add_row(name, f"{count:,.2f}")
+        shown.add_row(escape(name), f"{count:,.2f}")
     return shown
 
 

@@ -1,6 +1,6 @@
 """Counts are read from what the tools write."""
 
-from bench.profile import LONG, SHORT, costs, difference, strace_counts
+from bench.counts import costs, difference, own, strace_counts, within
 
 CALLGRIND = """\
 version: 1
@@ -49,8 +49,20 @@ def test_strace_rows_with_and_without_errors() -> None:
 
 
 def test_start_up_cancels_out() -> None:
-    assert difference({"import": 70, "send": SHORT * 2}, {"import": 70, "send": LONG * 2, "new": LONG - SHORT}) == {
-        "import": 0,
-        "send": 2,
-        "new": 1,
-    }
+    short, long = {"import": 70, "send": 200}, {"import": 70, "send": 1000, "new": 400}
+    assert difference(short, long, 400) == {"import": 0, "send": 2, "new": 1}
+
+
+STACKS = [
+    "main (m.py:1);run (asyncio/runners.py:1);read (a.py:10);parse (a.py:20) 3",
+    "main (m.py:1);run (asyncio/runners.py:1);read (a.py:11) 5",
+    "main (m.py:1);run (asyncio/runners.py:1);read (a.py:10);parse (a.py:21);parse (a.py:20) 2",
+]
+
+
+def test_samples_by_line_count_the_innermost() -> None:
+    assert own(STACKS) == {"parse (a.py:20)": 50, "read (a.py:11)": 50}
+
+
+def test_samples_by_function_count_a_recursion_once() -> None:
+    assert within(STACKS) == {"run in asyncio/runners.py": 100, "read in a.py": 100, "parse in a.py": 50}
