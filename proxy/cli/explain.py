@@ -41,8 +41,8 @@ def explain(
             raise typer.BadParameter(
                 "takes roles, methods and URLs from its lines, not from the command line", param_hint="--batch"
             )
-        if str(batch) != "-" and not batch.is_file():
-            raise typer.BadParameter(f"{batch} is no file", param_hint="--batch")
+        if str(batch) != "-" and (batch.is_dir() or not batch.exists()):
+            raise typer.BadParameter(f"{batch} is not a file", param_hint="--batch")
     elif method is None or url is None:
         raise typer.BadParameter("both are needed, or --batch", param_hint="METHOD URL")
     questions = Questions.load(config, permissions)

@@ -28,7 +28,7 @@ class Allowed(_NoTruth):
 class Denied(_NoTruth):
     """Denied: nothing in the role set grants `verb` (a write when `is_write`) on `surface` in `scope`.
 
-    `scope` is a phrase: `all projects`, `project a`, `cluster a/prod`. Which roles would grant it is asked of the policy.
+    `scope` is a phrase: `all projects`, `any project`, `project a`, `cluster a/prod`. Which roles would grant it is asked of the policy.
     """
 
     surface: str

@@ -202,7 +202,9 @@ def _in_place(chain: Chain, namespace: str | None, cluster: str | None) -> Chain
 def _scope(asked: _Question) -> str:
     if asked.cluster is not None:
         return f"cluster {asked.namespace}/{asked.cluster}"
-    return "all projects" if asked.namespace is None else f"project {asked.namespace}"
+    if asked.namespace is not None:
+        return f"project {asked.namespace}"
+    return "all projects" if asked.anywhere is None else "any project"
 
 
 def _rights(surface: str, permissions: Permissions) -> tuple[_Right, _Right]:

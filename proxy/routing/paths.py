@@ -6,7 +6,6 @@ Dot segments are refused in both, because some server behind us would resolve th
 
 import re
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from proxy.errors import Malformed
 
@@ -18,9 +17,11 @@ _PLAIN_SEGMENT = re.compile(f"{PLAIN}+")
 _NAME_SEGMENT = re.compile(f"(?:{PLAIN}|%[0-9A-Fa-f]{{2}})+")
 # Escapes that a server may read as a separator, a dot segment, an end of string, a path parameter or a second escape.
 _ESCAPE_REFUSED = frozenset("/\\%.;")
-# A path parameter hides a dot segment from naive readers and not from servlet containers.
-_DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.{1,2}(?:$|[/\\;])")
-_DECODED_TIMES = 3
+# Every spelling of a dot segment: raw or escaped, escaped again any number of times, ended by a path parameter (`..;x`), which hides
+# it from naive readers and not from servlet containers.
+_SEPARATOR = r"(?:[/\\]|%(?:25)*+(?:2[Ff]|5[Cc]))"
+_DOT = r"(?:\.|%(?:25)*+2[Ee])"
+_DOT_SEGMENT = re.compile(rf"(?:^|{_SEPARATOR}){_DOT}{{1,2}}(?:$|;|%(?:25)*+3[Bb]|{_SEPARATOR})")
 _ABSOLUTE = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])((?::[0-9]{0,5})?)(?=[/?]|\Z)", re.IGNORECASE)
 _DNS_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _DNS_SUBDOMAIN = re.compile(r"(?![.a-z0-9-]{254})[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*")
@@ -65,12 +66,6 @@ def _split_absolute(text: str) -> tuple[str, str]:
 
 def has_dot_segment(path: str) -> bool:
     """Tell whether a segment is, or decodes to, `.` or `..`; `%2f` and `%5c` separate segments too."""
-    for _ in range(_DECODED_TIMES):
-        if _DOT_SEGMENT.search(path):
-            return True
-        if "%" not in path:
-            return False
-        path = unquote(path, encoding="latin-1")
     return _DOT_SEGMENT.search(path) is not None
 
 

@@ -13,14 +13,19 @@ from proxy.routing.request_info import METHOD_VERBS, NAMESPACE_SUBRESOURCES, rea
 from proxy.routing.target import ClusterApi, ClusterRef, ManagementApi, MonitoringUi, OwnPage, Target
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+_QUERY = r'(?:\?((?:[!"$&-~]++|%[0-9A-Fa-f]{2})*+))?'
 # The groups: namespace, cluster, upstream path, API group, version, namespace in the path, resource, name, subresource, query.
 _PLAIN_REQUEST = re.compile(
     rf"/(?:kaas|k8s/({_LABEL})/({_LABEL}))"
     r"(/(?:api|apis/([a-z0-9][a-z0-9.-]*))/(v[a-z0-9]+)"
     rf"(?:/namespaces/({_LABEL}))?/([a-z0-9-]+)(?:/([A-Za-z0-9][A-Za-z0-9_:.-]*)(?:/([a-z0-9]+))?)?)"
-    r'(?:\?((?:[!"$&-~]++|%[0-9A-Fa-f]{2})*+))?'
+    rf"{_QUERY}"
 )
 _PATH = 3
+# The groups: prefix, namespace, cluster, application, upstream path, query.
+_PLAIN_APPLICATION_REQUEST = re.compile(
+    rf"(/sl/({_LABEL})/({_LABEL})/({_LABEL}))((?:/(?!\.{{1,2}}(?:[/?]|\Z))[A-Za-z0-9_.~:@!$&'()*+,=-]*+)++){_QUERY}"
+)
 # Words in a resource's place that mean something else (requestinfo.go).
 _NOT_A_RESOURCE = NAMESPACE_SUBRESOURCES | {"namespaces", "watch", "proxy"}
 _APPLICATION = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
@@ -76,11 +81,25 @@ class Routes:
 
 
 def plain_request(method: str, target: bytes) -> Target | None:
-    """Read a request for a Kubernetes API that needs none of the careful rules, or return None."""
+    """Read a request that needs none of the careful rules, or return None."""
     try:
-        found = _PLAIN_REQUEST.fullmatch(target.decode("ascii"))
+        text = target.decode("ascii")
     except UnicodeDecodeError:
         return None
+    return _plain_application(method, text) if text.startswith("/sl/") else _plain_api(method, text, target)
+
+
+def _plain_application(method: str, text: str) -> Target | None:
+    found = _PLAIN_APPLICATION_REQUEST.fullmatch(text)
+    if found is None:
+        return None
+    prefix, namespace, cluster, app, path, query = found.groups()
+    raw_query = None if query is None else query.encode()
+    return MonitoringUi(ClusterRef(namespace, cluster), app, method, path.encode(), raw_query, prefix.encode())
+
+
+def _plain_api(method: str, text: str, target: bytes) -> Target | None:
+    found = _PLAIN_REQUEST.fullmatch(text)
     if found is None:
         return None
     namespace, cluster, _, group, version, inside, resource, name, subresource, query = found.groups()
