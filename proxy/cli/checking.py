@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from proxy.cli.online import ask
-from proxy.settings import Settings, SettingsError, load
+from proxy.settings import Problem, Settings, SettingsError, load
 from proxy.settings.risks import risks
 from proxy.settings.rooms import directory
 
@@ -20,6 +20,12 @@ def load_or_complain(config: Path) -> Settings | None:
         for problem in error.problems:
             typer.echo(problem.shown(config), err=True)
         return None
+
+
+def warn(config: Path, settings: Settings) -> None:
+    """Print what is legal and yet worth a second thought, one a line."""
+    for problem in risks(settings, datetime.now(UTC)):
+        typer.echo(Problem(problem.path, f"warning: {problem.message}").shown(config), err=True)
 
 
 def report(config: Path, *, online: bool) -> int:

@@ -1,13 +1,14 @@
 """Joins the commands. The module of the called command is imported, and those of all for `--help` alone."""
 
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
+
+from proxy import __version__
 
 PROGRAM = "mosk-proxy"
 INTERRUPTED = 130
@@ -56,11 +57,7 @@ def _application(called: str) -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            version = importlib.metadata.version(PROGRAM)
-        except importlib.metadata.PackageNotFoundError:
-            version = "(run from its source, not installed)"
-        typer.echo(f"{PROGRAM} {version}")
+        typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 

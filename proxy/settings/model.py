@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from proxy.issuers.keys import SUPPORTED_ALGORITHMS, UnusableKeySet, parse_key_set
+from proxy.policy.policy import SYSTEM_NAMESPACES
 from proxy.settings.credentials import Block
 from proxy.settings.files import (
     AuditPath,
@@ -45,19 +46,6 @@ from proxy.settings.scalars import (
     SessionStore,
 )
 from proxy.settings.servers import ClusterSettings, DiscoverySettings, ManagementSettings
-
-# Namespaces of the management cluster that hold its own controllers: write access there is more than any project role means.
-SYSTEM_NAMESPACES = (
-    "kube-system",
-    "kube-public",
-    "kube-node-lease",
-    "openstack-provider-system",
-    "system",
-    "kaas",
-    "lcm-system",
-    "istio-system",
-    "stacklight",
-)
 
 
 class TlsSettings(Block):

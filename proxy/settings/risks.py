@@ -7,8 +7,9 @@ from cryptography import x509
 
 from proxy.directory.build import parse_server_url
 from proxy.directory.upstream import Impersonate, PassToken, StaticToken
+from proxy.policy.policy import SYSTEM_NAMESPACES
 from proxy.settings.files import read
-from proxy.settings.model import SYSTEM_NAMESPACES, Settings
+from proxy.settings.model import Settings
 from proxy.settings.problems import Problem
 from proxy.settings.rooms import upstreams
 from proxy.settings.scalars import is_loopback
