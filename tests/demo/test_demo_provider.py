@@ -1,6 +1,7 @@
 """The demonstration's provider as its clients meet it: over TLS, with a real HTTP client, flow by flow."""
 
 import re
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -88,9 +89,18 @@ def query_of(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
+@dataclass
+class Certified:
+    """A server's certificate, and who vouches for it."""
+
+    authority_file: Path
+    context: ssl.SSLContext
+
+
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path_factory.mktemp("ca"))
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
+    authority = CertificateAuthority(tmp_path_factory.mktemp("ca"))
+    return Certified(authority.file, authority.issue("provider").ssl_context())
 
 
 @pytest.fixture
@@ -99,19 +109,25 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def visitor(authority: CertificateAuthority, clock: Clock) -> AsyncIterator[Visitor]:
-    async with provider_for(authority, clock) as found:
+async def visitor(certified: Certified, clock: Clock) -> AsyncIterator[Visitor]:
+    async with provider_for(certified, clock) as found:
         yield found
 
 
 @asynccontextmanager
-async def provider_for(authority: CertificateAuthority, clock: Clock) -> AsyncIterator[Visitor]:
-    listener = listening_socket()
+async def provider_for(certified: Certified, clock: Clock) -> AsyncIterator[Visitor]:
+    with listening_socket() as listener:
+        async with provider_on(listener, certified, clock) as visitor:
+            yield visitor
+
+
+@asynccontextmanager
+async def provider_on(listener: socket.socket, certified: Certified, clock: Clock) -> AsyncIterator[Visitor]:
     provider = Provider(f"https://127.0.0.1:{port_of(listener)}", PROXY_URL, key=KEY, clock=clock, wall=clock)
-    trust = ssl.create_default_context(cafile=authority.file)
+    trust = ssl.create_default_context(cafile=certified.authority_file)
     trust.verify_flags |= ssl.VERIFY_X509_STRICT
     async with (
-        serving(provider.application(), listener, authority.issue("provider").ssl_context()),
+        serving(provider.application(), listener, certified.context),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
     ):
         yield Visitor(http, provider)
@@ -290,6 +306,15 @@ async def test_sign_in_page_works_without_script_and_forbids_any(visitor: Visito
     assert "unsafe" not in policy
     assert "<script" not in text
     assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("form", [{"username": "somebody"}, {}])
+async def test_unknown_user_is_asked_again(visitor: Visitor, form: dict[str, str]) -> None:
+    device = await begin_device(visitor)
+    for url, hidden in ((visitor.auth_url(), {}), (device["verification_uri"], {"user_code": device["user_code"]})):
+        async with visitor.http.post(url, data=hidden | form, allow_redirects=False) as answer:
+            assert 'value="kaas-writer"' in await answer.text()
+            assert not answer.cookies
 
 
 async def test_sign_in_page_quotes_nothing_unescaped(visitor: Visitor) -> None:
