@@ -57,7 +57,7 @@ async def running(settings: Settings, config_path: Path | None = None) -> AsyncI
             edge_settings(settings),
             user_limits(settings),
             audit.put if audit.enabled else None,
-            lambda: audit.accepting,
+            (lambda: audit.accepting) if settings.audit.when_full == "refuse" else None,
         )
         stack.push_async_callback(edge.tasks.close)
         reloader = Reloader(edge, builder, tls, settings, config_path)

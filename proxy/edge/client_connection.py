@@ -32,7 +32,7 @@ _DRAIN_BYTES: Final = 262_144
 _DRAIN_SECONDS: Final = 2.0
 # A client that ended its side may still read a short answer; one that is gone costs its upstream no longer than this.
 _HALF_CLOSED_SECONDS: Final = 0.5
-_REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
+_REPEATABLE: Final = {b"GET": "GET", b"HEAD": "HEAD"}
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 
 
@@ -44,6 +44,10 @@ class ClientStage(Enum):
     ANSWER = auto()
     DRAINING = auto()
     TUNNEL = auto()
+
+
+# Names in this module: a member looked up on its class costs a descriptor call at each read.
+_HEAD, _BODY, _ANSWER, _DRAINING, _TUNNEL = ClientStage
 
 
 class ClientConnection(asyncio.Protocol):
@@ -75,7 +79,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, edge: "Edge") -> None:
         self._edge = edge
-        self._stage = ClientStage.HEAD
+        self._stage = _HEAD
         self._transaction: Transaction | None = None
         self._reader: HeadReader | None = None
         self._block: HeaderBlock | None = None
@@ -120,17 +124,17 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         stage = self._stage
-        if stage is ClientStage.HEAD:
+        if stage is _HEAD:
             self._read_head(data)
-        elif stage is ClientStage.BODY:
+        elif stage is _BODY:
             self._read_body(data)
-        elif stage is ClientStage.ANSWER:
+        elif stage is _ANSWER:
             self._keep_waiting(data)
         else:
             self._discard(data)
 
     def eof_received(self) -> bool:
-        if self._transaction is None or self._stage is not ClientStage.ANSWER or not self.transport.can_write_eof():
+        if self._transaction is None or self._stage is not _ANSWER or not self.transport.can_write_eof():
             return False
         self._is_half_closed = True
         self._deadline = self._edge.loop.time() + _HALF_CLOSED_SECONDS
@@ -145,10 +149,6 @@ class ClientConnection(asyncio.Protocol):
             self._transaction.resume_answer()
 
     # what transactions ask
-
-    def client_address(self) -> str:
-        """Return the client's address as audit lines and upstreams see it."""
-        return self._peer if self._memory is None else self._memory.client.address
 
     def memory_for(self, site: Site) -> BlockMemory:
         """Return what is remembered for the current header block; nothing outlives a reload."""
@@ -181,7 +181,7 @@ class ClientConnection(asyncio.Protocol):
     def close_when_idle(self) -> None:
         """Take no further request."""
         self._is_closing = True
-        if self._stage is ClientStage.HEAD and self._reader is None:
+        if self._stage is _HEAD and self._reader is None:
             self.transport.close()
 
     def write(self, pieces: Sequence[bytes]) -> None:
@@ -216,25 +216,25 @@ class ClientConnection(asyncio.Protocol):
             exchange.body(data)
         if early:
             self.resume_body()
-        if self._stage is ClientStage.ANSWER and self._block is not None and self._block.has_body:
+        if self._stage is _ANSWER and self._block is not None and self._block.has_body:
             exchange.body_complete()
 
     def finished(self, *, keep_alive: bool) -> None:
         """Go on to the next request, or to the end."""
         self._transaction = None
         self._early_body = []
-        if self._stage is ClientStage.BODY:
+        if self._stage is _BODY:
             self._drain()
         elif self._has_overflowed:
             self._refuse_head(Malformed("too many requests were sent ahead of their answers"), b"")
         elif not keep_alive or self._is_closing:
-            self._stage = ClientStage.DRAINING
+            self._stage = _DRAINING
             if self._waiting:
                 self._drain()
             else:
                 self.transport.close()
         else:
-            self._stage = ClientStage.HEAD
+            self._stage = _HEAD
             self._deadline = self._edge.loop.time() + self._edge.settings.idle_seconds
             self.resume_body()
             if self._waiting:
@@ -244,7 +244,7 @@ class ClientConnection(asyncio.Protocol):
 
     def become_tunnel(self) -> bytes:
         """Stop reading: the transport goes to a tunnel; return what the client sent early."""
-        self._stage = ClientStage.TUNNEL
+        self._stage = _TUNNEL
         self._deadline = 0.0
         early, self._waiting = self._waiting, b""
         return early
@@ -292,12 +292,12 @@ class ClientConnection(asyncio.Protocol):
 
     def _repeat(self, method: bytes, target: bytes, is_http11: bool) -> bool:
         """Begin a request whose header block is the last one's, byte for byte; False when it has to be read after all."""
-        block = self._block
-        if block is None or method not in _REPEATABLE or is_http11 is not block.is_http11:
+        block, name = self._block, _REPEATABLE.get(method)
+        if block is None or name is None or is_http11 is not block.is_http11:
             return False
         if len(method) + len(target) > self._edge.settings.head.request_line_bytes - 10 or not target.startswith(b"/"):
             return False
-        self._begin(RequestHead(method.decode(), target, block, self._peer))
+        self._begin(RequestHead(name, target, block, self._peer))
         return True
 
     def _begin_parsed(self, parsed: ParsedHead) -> None:
@@ -314,12 +314,12 @@ class ClientConnection(asyncio.Protocol):
         block = head.block
         self._deadline = 0.0
         if block.has_body:
-            self._stage = ClientStage.BODY
+            self._stage = _BODY
             self._body_left = block.content_length or 0
             self._decoder = ChunkedDecoder(self._edge.settings.head.header_bytes) if block.is_chunked else None
             self._deadline = self._edge.loop.time() + self._edge.settings.body_idle_seconds
         else:
-            self._stage = ClientStage.ANSWER
+            self._stage = _ANSWER
         transaction = self._transaction = Transaction(self._edge, self, head)
         transaction.begin()
 
@@ -342,13 +342,13 @@ class ClientConnection(asyncio.Protocol):
             for piece in pieces:
                 transaction.body(piece)
             is_complete = self._decoder.is_complete
-        if is_complete and self._stage is ClientStage.BODY:
+        if is_complete and self._stage is _BODY:
             self._body_is_complete(transaction)
-        if rest and self._stage is not ClientStage.BODY:
+        if rest and self._stage is not _BODY:
             self.data_received(rest)
 
     def _body_is_complete(self, transaction: Transaction) -> None:
-        self._stage = ClientStage.ANSWER
+        self._stage = _ANSWER
         self._deadline = 0.0
         self._decoder = None
         if self._transaction is transaction:
@@ -369,7 +369,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _next_waiting(self) -> None:
         data, self._waiting = self._waiting, b""
-        if self._stage is ClientStage.HEAD and not self.transport.is_closing():
+        if self._stage is _HEAD and not self.transport.is_closing():
             self.data_received(data)
 
     # ending
@@ -383,7 +383,7 @@ class ClientConnection(asyncio.Protocol):
         as_api = is_api_target(data.partition(b" ")[2].partition(b" ")[0])
         answer = error_answer(
             error,
-            request_id,
+            request_id.decode(),
             as_page=not as_api and b"text/html" in data,
             keep_alive=False,
             is_tls=edge.settings.is_tls,
@@ -394,7 +394,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _drain(self) -> None:
         """Read a little of what still comes before closing: a close with unread bytes is a reset, which may eat our answer."""
-        self._stage = ClientStage.DRAINING
+        self._stage = _DRAINING
         self._waiting = b""
         self._deadline = self._edge.loop.time() + _DRAIN_SECONDS
         if self.transport.is_closing():
@@ -409,11 +409,11 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
 
     def _overdue(self, transaction: Transaction | None) -> None:
-        if self._stage is ClientStage.HEAD and self._reader is not None:
+        if self._stage is _HEAD and self._reader is not None:
             self._refuse_head(RequestTimeout("the request's head did not arrive in time"), b"")
-        elif self._stage is ClientStage.BODY and transaction is not None:
+        elif self._stage is _BODY and transaction is not None:
             transaction.refuse(RequestTimeout("the request's body stopped arriving"))
-        elif self._stage is ClientStage.HEAD:
+        elif self._stage is _HEAD:
             self.transport.close()
         else:
             self.transport.abort()

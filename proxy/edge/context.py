@@ -43,7 +43,8 @@ class EdgeSettings:
 
 
 class Edge:
-    """The state of the public listener; `put_audit_line` takes a line without its break (None: nobody wants one), `audit_accepts` tells whether it may be used."""
+    """The state of the public listener; `put_audit_line` takes a line without its break (None: nobody wants one), `audit_accepts` tells
+    whether a request may begin (None: always)."""
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Edge:
         settings: EdgeSettings,
         limits: UserLimits,
         put_audit_line: Callable[[bytes], object] | None,
-        audit_accepts: Callable[[], bool],
+        audit_accepts: Callable[[], bool] | None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.site = site
@@ -87,7 +88,7 @@ class Edge:
         """Raise Unavailable while draining, and while the audit sink is full and set to refuse."""
         if self.is_draining:
             raise Unavailable("the proxy is shutting down", retry_after=1)
-        if not self._audit_accepts():
+        if self._audit_accepts is not None and not self._audit_accepts():
             raise Unavailable("the audit log cannot take more", retry_after=5)
 
     def malformed(self, error: RequestError, peer: str) -> None:

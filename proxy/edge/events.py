@@ -1,4 +1,4 @@
-"""What is recorded of a request: the one mutable record, and the clock and the ids it is stamped with."""
+"""What is recorded of a request, and the clock and the ids it is stamped with."""
 
 import os
 import time
@@ -12,29 +12,29 @@ _SPAN: Final = 16
 _STEP: Final = _ID + _SPAN
 
 
-class AuditEvent(msgspec.Struct):
-    """One request; the first field still null tells how far it got. The fields and their order are the contract's (section 4)."""
+class AuditEvent(msgspec.Struct, frozen=True):
+    """One audit line; the fields and their order are the contract's (section 4), null where unknown."""
 
     time: str
     stage: str
     request_id: str
     client: str
-    user: str | None = None
-    roles: tuple[str, ...] | None = None
-    granted_by: str | None = None
-    through: tuple[str, ...] | None = None
-    target: str | None = None
-    verb: str | None = None
-    method: str | None = None
-    path: str | None = None
-    surface: str | None = None
-    decision: str | None = None
-    reason: str | None = None
-    upstream: str | None = None
-    status: int | None = None
-    bytes_in: int = 0
-    bytes_out: int = 0
-    duration_ms: float | None = None
+    user: str | None
+    roles: tuple[str, ...] | None
+    granted_by: str | None
+    through: tuple[str, ...] | None
+    target: str | None
+    verb: str | None
+    method: str
+    path: str
+    surface: str | None
+    decision: str
+    reason: str | None
+    upstream: str | None
+    status: int | None
+    bytes_in: int
+    bytes_out: int
+    duration_ms: float | None
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -65,14 +65,14 @@ class RequestIds:
     """Unguessable ids from pages of the system's random numbers: a system call for every 128 requests."""
 
     def __init__(self) -> None:
-        self._page = ""
+        self._page = b""
         self._at = 0
 
-    def take(self) -> tuple[str, str]:
+    def take(self) -> tuple[bytes, bytes]:
         """Return a request id of 32 hexadecimal digits and a span id of 16 (W3C Trace Context)."""
         at = self._at
         if at >= len(self._page):
-            self._page = os.urandom(_PAGE_IDS * _STEP // 2).hex()
+            self._page = os.urandom(_PAGE_IDS * _STEP // 2).hex().encode()
             at = 0
         self._at = at + _STEP
         return self._page[at : at + _ID], self._page[at + _ID : at + _STEP]

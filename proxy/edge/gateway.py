@@ -5,9 +5,12 @@ What is judged is what is sent: the upstream's path is the target's own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.directory.clusters import Directory
 from proxy.directory.upstream import Upstream
@@ -21,7 +24,7 @@ from proxy.policy.explanation import forbidden_message
 from proxy.policy.policy import Policy
 from proxy.routing.request_head import HeaderBlock, RequestHead
 from proxy.routing.routes import Routes
-from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi, OwnPage, Target
+from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi
 from proxy.wire.inbound import AnswerRules, authorities
 from proxy.wire.outbound import Client, Grant, OutboundHeaders, outbound_headers
 
@@ -46,8 +49,7 @@ class Site:
     trusted_proxies: Networks
 
 
-@dataclass(frozen=True, slots=True)
-class Carriage:
+class Carriage(Struct, frozen=True):
     """Permitted, known, and ready to be sent."""
 
     allowed: Allowed
@@ -60,8 +62,7 @@ class Carriage:
     upgrade: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Struct, frozen=True):
     """Permitted, and asked for without its slash."""
 
     allowed: Allowed
@@ -119,7 +120,8 @@ def judge(site: Site, head: RequestHead, target: AnyTarget, identity: Identity, 
         raise NoRoute(_not_there(target))
     if isinstance(target, MonitoringUi) and target.is_bare:
         return Redirect(decision, target.prefix + b"/" + (b"" if target.query is None else b"?" + target.query))
-    upgrade = permitted_upgrade(head.block.upgrade, target)
+    asked = head.block.upgrade
+    upgrade = None if asked is None else permitted_upgrade(asked, target)
     key = (upstream.name, decision.granted_by, upgrade)
     headers = memory.headers.get(key)
     if headers is None:
@@ -134,7 +136,7 @@ def judge(site: Site, head: RequestHead, target: AnyTarget, identity: Identity, 
     )
 
 
-def permitted_upgrade(asked: bytes | None, target: AnyTarget) -> bytes | None:
+def permitted_upgrade(asked: bytes, target: AnyTarget) -> bytes | None:
     """Return the protocol that a request may switch to; any other token makes it an ordinary request (docs/data-plane.md)."""
     if asked == b"websocket":
         return asked
@@ -165,21 +167,6 @@ def answer_rules(upstream: Upstream) -> tuple[AnswerRules, AnswerRules]:
         return by_path, replace(by_path, prefix=b"")
     usual = AnswerRules(prefix, names, upstream.base_path)
     return usual, replace(usual, is_sandboxed=True)
-
-
-def kind_of(target: Target | None) -> str:
-    """Name a target's kind as metrics do."""
-    match target:
-        case ManagementApi():
-            return "kaas"
-        case ClusterApi():
-            return "k8s"
-        case MonitoringUi():
-            return "sl"
-        case OwnPage():
-            return "own"
-        case None:
-            return "none"
 
 
 def _forbidden(policy: Policy, identity: Identity, target: AnyTarget, denied: Denied) -> Forbidden:
@@ -228,9 +215,10 @@ def _groups(policy: Policy, target: AnyTarget, identity: Identity) -> tuple[str,
 
 
 def _upstream_path(upstream: Upstream, target: AnyTarget) -> bytes:
-    if isinstance(target, MonitoringUi) and upstream.keep_prefix:
-        return upstream.base_path + target.prefix + target.path
-    return upstream.base_path + target.path
+    path = target.path
+    if upstream.keep_prefix and isinstance(target, MonitoringUi):
+        path = target.prefix + path
+    return upstream.base_path + path if upstream.base_path else path
 
 
 def _is_special(target: AnyTarget) -> bool:

@@ -15,19 +15,19 @@ class UserLimits:
     """Token buckets and stream counts by issuer and subject; None for a limit that is off."""
 
     def __init__(self, requests_per_user: float | None, streams_per_user: int | None) -> None:
-        self._rate = requests_per_user
+        self.requests_per_user = requests_per_user
         self._most_streams = streams_per_user
         self._buckets: dict[User, tuple[float, float]] = {}
         self._streams: dict[User, int] = {}
 
     def change(self, requests_per_user: float | None, streams_per_user: int | None) -> None:
         """Put other limits in force; what was counted stays."""
-        self._rate = requests_per_user
+        self.requests_per_user = requests_per_user
         self._most_streams = streams_per_user
 
     def request(self, identity: Identity, now: float) -> None:
         """Count a request; raises TooManyRequests."""
-        rate = self._rate
+        rate = self.requests_per_user
         if rate is None:
             return
         user = _user(identity)

@@ -2,59 +2,47 @@
 
 Theory of operation. `begin` runs to the end without waiting when the token is known: one judgement, one write to the upstream.
 Only an unknown key set makes it wait, in a named task. From then on the exchange drives: it calls back here, and this writes to the
-client's connection. `_finish` is reached exactly once, whatever happens; it alone counts and records.
+client's connection. `_finish` does its work exactly once, whatever happens; it alone counts and records.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from proxy.edge.answers import error_answer, front_page, is_api_target, redirect_answer
-from proxy.edge.events import AuditEvent, audit_line
-from proxy.edge.gateway import BlockMemory, Carriage, Redirect, Site, credential, judge, kind_of, known_identity
-from proxy.errors import BodyTooLarge, Forbidden, Malformed, NoRoute, RequestError
+from proxy.edge.gateway import AnyTarget, BlockMemory, Carriage, Redirect, Site, credential, judge, known_identity
+from proxy.edge.recording import Record
+from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.exchange import Exchange, Request, Stage
-from proxy.forwarding.pool import Pool
 from proxy.forwarding.tunnel import Tunnel
 from proxy.identity.principal import Identity
-from proxy.policy.decision import Allowed
 from proxy.routing.request_head import RequestHead
-from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi, OwnPage, Target
+from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi, OwnPage
 from proxy.wire.outbound import request_bytes
 
 if TYPE_CHECKING:
     from proxy.edge.client_connection import ClientConnection
     from proxy.edge.context import Edge
 
-log = logging.getLogger("mosk_proxy.edge")
-
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_SWITCHING: Final = 101
+_OK, _SWITCHING, _PERMANENT_REDIRECT = 200, 101, 308
 
 
 class Transaction:
     """One request on `connection`. It is the exchange's client side (`forwarding.exchange.Downstream`)."""
 
     __slots__ = (
-        "_allowed",
         "_bytes_in",
         "_connection",
         "_edge",
         "_ends_at",
-        "_error",
         "_exchange",
         "_head",
-        "_identity",
         "_is_finished",
-        "_is_stream",
-        "_pool",
-        "_request_id",
+        "_record",
         "_site",
         "_span_id",
-        "_started",
-        "_status",
-        "_target",
+        "_stream_kind",
         "_tunnel",
     )
 
@@ -63,29 +51,24 @@ class Transaction:
         self._connection = connection
         self._head = head
         self._site: Site = edge.site
-        self._request_id, self._span_id = edge.ids.take()
-        self._started = edge.loop.time()
-        self._target: Target | None = None
-        self._identity: Identity | None = None
-        self._allowed: Allowed | None = None
+        request_id, self._span_id = edge.ids.take()
+        self._record = Record(request_id, head, head.peer, edge.loop.time())
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
-        self._error: RequestError | None = None
-        self._pool: Pool | None = None
-        self._status: int | None = None
+        self._stream_kind: str | None = None
         self._bytes_in = 0
         self._ends_at = 0.0
-        self._is_stream = False
         self._is_finished = False
         edge.counters.in_flight += 1
 
     def __repr__(self) -> str:
-        return f"Transaction({self._request_id}, {self._head.method} {self._target}, {self._exchange!r})"
+        record = self._record
+        return f"Transaction({record.request_id.decode()}, {self._head.method} {record.target}, {self._exchange!r})"
 
     @property
     def is_stream(self) -> bool:
         """Whether it is a long-running request or a tunnel."""
-        return self._is_stream
+        return self._stream_kind is not None
 
     @property
     def awaits_tunnel(self) -> bool:
@@ -94,17 +77,19 @@ class Transaction:
 
     def begin(self) -> None:
         """Judge and send, or refuse."""
+        site, head, record = self._site, self._head, self._record
         try:
+            target = record.target = site.routes.resolve(head.method, head.block.host_text, head.target)
             self._edge.refuse_when_closing()
-            head = self._head
-            target = self._target = self._site.routes.resolve(head.method, head.block.host.decode(), head.target)
             if isinstance(target, OwnPage):
                 self._serve_own_page(target)
                 return
-            memory = self._connection.memory_for(self._site)
-            identity = known_identity(self._site, head.block, memory, self._edge.wall_clock())
+            memory = self._connection.memory_for(site)
+            record.client = memory.client.address
+            identity = known_identity(site, head.block, memory, self._edge.wall_clock())
             if identity is None:
-                self._edge.tasks.start(self._verify(target, memory), f"verify a token for request {self._request_id}")
+                name = f"verify a token for request {record.request_id.decode()}"
+                self._edge.tasks.start(self._verify(target, memory), name)
             else:
                 self._carry(target, identity, memory)
         except RequestError as error:
@@ -164,30 +149,18 @@ class Transaction:
         """Answer with an error, unless an answer was begun: then the transfer is aborted."""
         if self._is_finished:
             return
-        self._error = error
-        exchange = self._exchange
-        if exchange is not None:
-            was_answering = exchange.stage is Stage.ANSWERING
+        exchange, record = self._exchange, self._record
+        if exchange is not None and exchange.stage is Stage.ANSWERING:
             exchange.cancel()
-            if was_answering:
-                self._finish()
-                self._connection.abort_hard()
-                return
+            self.answer_broken(error)
+            return
+        record.error = error
+        record.status = int(error.status)
+        if exchange is not None:
+            exchange.cancel()
         if error.detail:
-            self._edge.log_refusal(self._request_id, error)
-        self._status = int(error.status)
-        head = self._head
-        keep_alive = self._may_keep_alive() and not isinstance(error, Malformed)
-        as_page = head.block.accepts_html and not is_api_target(head.target)
-        data = error_answer(
-            error,
-            self._request_id,
-            as_page=as_page,
-            keep_alive=keep_alive,
-            is_tls=self._edge.settings.is_tls,
-            with_body=head.method != "HEAD",
-        )
-        self._answer_ourselves(data, keep_alive=keep_alive)
+            self._edge.log_refusal(record.request_id.decode(), error)
+        self._answer_error(error)
 
     # Downstream: what the exchange tells
 
@@ -212,13 +185,13 @@ class Transaction:
         self.refuse(error)
 
     def answer_broken(self, error: RequestError) -> None:
-        self._error = error
-        self._edge.log_refusal(self._request_id, error)
+        self._record.error = error
+        self._edge.log_refusal(self._record.request_id.decode(), error)
         self._finish()
         self._connection.abort_hard()
 
     def switch(self, head: bytes, upstream: UpstreamConnection, early: bytes) -> None:
-        self._status = _SWITCHING
+        self._record.status = _SWITCHING
         connection = self._connection
         connection.write((head,))
         self._tunnel = Tunnel(connection.transport, upstream.detach(), self._tunnel_closed)
@@ -226,7 +199,7 @@ class Transaction:
 
     # the steps of begin
 
-    async def _verify(self, target: ManagementApi | ClusterApi | MonitoringUi, memory: BlockMemory) -> None:
+    async def _verify(self, target: AnyTarget, memory: BlockMemory) -> None:
         """Wait for a key set; the client may be gone when it is there."""
         try:
             identity = await self._site.authenticator.verify(credential(self._head.block))
@@ -235,80 +208,90 @@ class Transaction:
         except RequestError as error:
             self.refuse(error)
 
-    def _carry(self, target: ManagementApi | ClusterApi | MonitoringUi, identity: Identity, memory: BlockMemory) -> None:
-        self._identity = identity
-        edge = self._edge
-        edge.limits.request(identity, self._started)
+    def _carry(self, target: AnyTarget, identity: Identity, memory: BlockMemory) -> None:
+        record, edge = self._record, self._edge
+        record.identity = identity
+        if edge.limits.requests_per_user is not None:
+            edge.limits.request(identity, record.started)
         verdict = judge(self._site, self._head, target, identity, memory)
-        self._allowed = verdict.allowed
+        record.allowed = verdict.allowed
         if isinstance(verdict, Redirect):
             self._redirect(verdict)
             return
-        self._check_body_length()
-        self._pool = verdict.pool
-        is_long_running = not isinstance(target, MonitoringUi) and target.info.is_long_running
+        record.pool = verdict.pool
+        block = self._head.block
+        if block.has_body:
+            self._check_body_length()
+        is_long_running = target.is_long_running
         if is_long_running or verdict.upgrade is not None:
-            self._start_stream(identity)
+            self._start_stream(target, identity, is_tunnel=verdict.upgrade is not None)
         self._send(verdict, is_long_running=is_long_running)
+        if block.has_body and self._exchange is not None:
+            self._connection.hand_over_body(self._exchange)
 
     def _send(self, verdict: Carriage, *, is_long_running: bool) -> None:
-        block, method = self._head.block, self._head.method
-        head = request_bytes(
-            method, verdict.path, verdict.query, verdict.headers, self._request_id.encode(), self._span_id.encode()
-        )
+        head, record = self._head, self._record
+        block = head.block
         request = Request(
-            method=method,
-            head=head,
-            rules=verdict.rules,
-            has_body=block.has_body,
-            is_chunked=block.is_chunked,
-            is_http11=block.is_http11,
-            keep_alive=self._may_keep_alive(),
-            is_long_running=is_long_running,
-            upgrade=verdict.upgrade,
+            head.method,
+            request_bytes(head.method, verdict.path, verdict.query, verdict.headers, record.request_id, self._span_id),
+            verdict.rules,
+            block.has_body,
+            block.is_chunked,
+            block.is_http11,
+            block.keep_alive and self._connection.may_keep_alive(),
+            is_long_running,
+            verdict.upgrade,
         )
-        exchange = self._exchange = Exchange(self, verdict.pool, request, self._started)
+        exchange = self._exchange = Exchange(self, verdict.pool, request, record.started)
         exchange.start()
-        self._connection.hand_over_body(exchange)
 
     def _check_body_length(self) -> None:
         limit, length = self._edge.settings.body_bytes, self._head.block.content_length
         if limit is not None and length is not None and length > limit:
             raise BodyTooLarge(f"the request body is longer than {limit} bytes")
 
-    def _start_stream(self, identity: Identity) -> None:
-        """Count a stream, bound its life and record its beginning: its end may be hours away."""
+    def _start_stream(self, target: AnyTarget, identity: Identity, *, is_tunnel: bool) -> None:
+        """Count a stream, bound its life and record its beginning."""
         edge = self._edge
         edge.limits.stream_started(identity)
-        self._is_stream = True
-        edge.counters.streams[self._stream_kind()] += 1
-        self._ends_at = self._started + edge.settings.stream_seconds
+        kind = self._stream_kind = "tunnel" if is_tunnel else _kind_of_stream(target)
+        edge.counters.streams[kind] += 1
+        self._ends_at = self._record.started + edge.settings.stream_seconds
         if edge.settings.stream_follows_token:
-            self._ends_at = min(self._ends_at, self._started + identity.expires_at - edge.wall_clock())
+            self._ends_at = min(self._ends_at, self._record.started + identity.expires_at - edge.wall_clock())
         self._connection.forget_block()
-        self._record("start", None)
-
-    def _stream_kind(self) -> str:
-        if self._head.block.upgrade is not None or not isinstance(self._target, ManagementApi | ClusterApi):
-            return "tunnel"
-        info = self._target.info
-        return info.verb if info.verb == "watch" else info.subresource or "other"
+        self._record.start(edge)
 
     def _redirect(self, verdict: Redirect) -> None:
-        self._status = 308
+        self._record.status = _PERMANENT_REDIRECT
         keep_alive = self._may_keep_alive()
-        data = redirect_answer(verdict.location, self._request_id, keep_alive=keep_alive, is_tls=self._edge.settings.is_tls)
-        self._answer_ourselves(data, keep_alive=keep_alive)
+        request_id, is_tls = self._record.request_id.decode(), self._edge.settings.is_tls
+        self._answer_ourselves(
+            redirect_answer(verdict.location, request_id, keep_alive=keep_alive, is_tls=is_tls), keep_alive=keep_alive
+        )
 
     def _serve_own_page(self, target: OwnPage) -> None:
         if target.path != b"/" or target.method not in {"GET", "HEAD"}:
             raise NoRoute("There is nothing at this path")
-        self._status = 200
+        self._record.status = _OK
         keep_alive = self._may_keep_alive()
-        data = front_page(
-            self._request_id, keep_alive=keep_alive, is_tls=self._edge.settings.is_tls, with_body=target.method != "HEAD"
+        request_id, is_tls = self._record.request_id.decode(), self._edge.settings.is_tls
+        page = front_page(request_id, keep_alive=keep_alive, is_tls=is_tls, with_body=target.method != "HEAD")
+        self._answer_ourselves(page, keep_alive=keep_alive)
+
+    def _answer_error(self, error: RequestError) -> None:
+        head = self._head
+        keep_alive = self._may_keep_alive() and not isinstance(error, Malformed)
+        answer = error_answer(
+            error,
+            self._record.request_id.decode(),
+            as_page=head.block.accepts_html and not is_api_target(head.target),
+            keep_alive=keep_alive,
+            is_tls=self._edge.settings.is_tls,
+            with_body=head.method != "HEAD",
         )
-        self._answer_ourselves(data, keep_alive=keep_alive)
+        self._answer_ourselves(answer, keep_alive=keep_alive)
 
     def _may_keep_alive(self) -> bool:
         return self._head.block.keep_alive and self._connection.may_keep_alive()
@@ -329,83 +312,27 @@ class Transaction:
         if self._is_finished:
             return
         self._is_finished = True
-        edge, counters = self._edge, self._edge.counters
-        counters.in_flight -= 1
-        if self._is_stream and self._identity is not None:
-            edge.limits.stream_ended(self._identity)
-            counters.streams[self._stream_kind()] -= 1
-        if isinstance(self._error, Malformed) and self._target is None:
-            edge.malformed(self._error, self._head.peer)
+        edge, record, exchange = self._edge, self._record, self._exchange
+        edge.counters.in_flight -= 1
+        if self._stream_kind is not None and record.identity is not None:
+            edge.limits.stream_ended(record.identity)
+            edge.counters.streams[self._stream_kind] -= 1
+        if record.target is None and isinstance(record.error, Malformed):
+            edge.malformed(record.error, self._head.peer)
             return
-        seconds = edge.loop.time() - self._started
-        exchange = self._exchange
-        if self._status is None and exchange is not None:
-            self._status = exchange.status or None
-        kind = kind_of(self._target)
-        counters.requests[kind, self._verb() or "none", self._status or 0] += 1
-        counters.durations[kind].add(seconds)
-        counters.decisions[kind, self._decision()] += 1
-        self._record("end", seconds)
-
-    def _decision(self) -> str:
-        if self._allowed is not None or (self._target is not None and self._error is None):
-            return "allow"
-        return "deny" if isinstance(self._error, Forbidden) else "refused"
-
-    def _verb(self) -> str | None:
-        match self._target:
-            case ManagementApi(info=info) | ClusterApi(info=info):
-                return info.verb
-            case MonitoringUi(method=method):
-                return method.lower()
-            case _:
-                return None
-
-    def _surface(self) -> str | None:
-        if self._allowed is not None:
-            return self._allowed.surface
-        return self._error.surface if isinstance(self._error, Forbidden) else None
-
-    def _reason(self) -> str | None:
-        if self._error is not None:
-            return self._error.message
-        if self._status is None:
-            return "the client ended the request"
-        return None
-
-    def _bytes(self) -> tuple[int, int]:
+        bytes_in, bytes_out = self._bytes_in, 0
         if self._tunnel is not None:
-            return self._tunnel.client.received, self._tunnel.upstream.received
-        return self._bytes_in, 0 if self._exchange is None else self._exchange.bytes_out
+            bytes_in, bytes_out = self._tunnel.client.received, self._tunnel.upstream.received
+        elif exchange is not None:
+            bytes_out = exchange.bytes_out
+            record.status = record.status or exchange.status or None
+        record.end(edge, bytes_in, bytes_out)
 
-    def _record(self, stage: str, seconds: float | None) -> None:
-        edge, head, allowed, pool = self._edge, self._head, self._allowed, self._pool
-        bytes_in, bytes_out = self._bytes()
-        edge.counters.bytes_in += bytes_in
-        edge.counters.bytes_out += bytes_out
-        if edge.audit is None:
-            return
-        is_own = self._target is None or isinstance(self._target, OwnPage)
-        event = AuditEvent(
-            time=edge.stamp(),
-            stage=stage,
-            request_id=self._request_id,
-            client=self._connection.client_address(),
-            user=None if self._identity is None else self._identity.username,
-            roles=None if allowed is None or allowed.granted_by is None else (allowed.granted_by,),
-            granted_by=None if allowed is None else allowed.granted_by,
-            through=None if allowed is None else allowed.through,
-            target=None if is_own else str(self._target) if pool is None else pool.name,
-            verb=self._verb(),
-            method=head.method,
-            path=head.target.partition(b"?")[0].decode("ascii"),
-            surface=self._surface(),
-            decision=self._decision(),
-            reason=self._reason(),
-            upstream=None if pool is None else pool.address,
-            status=self._status,
-            bytes_in=bytes_in,
-            bytes_out=bytes_out,
-            duration_ms=None if seconds is None else round(seconds * 1000, 3),
-        )
-        edge.audit(audit_line(event))
+
+def _kind_of_stream(target: AnyTarget) -> str:
+    """Name a long-running request that is no tunnel, as metrics do."""
+    match target:
+        case ManagementApi(info=info) | ClusterApi(info=info):
+            return "watch" if info.verb == "watch" else info.subresource or "other"
+        case MonitoringUi():
+            return "other"

@@ -8,9 +8,10 @@ truncated answer never looks complete (RFC 9112 section 8).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from proxy.errors import BadGateway, GatewayTimeout, RequestError
 from proxy.forwarding.connection import UpstreamConnection
@@ -62,8 +63,7 @@ class Downstream(Protocol):
         """Become a tunnel: send `head`, then join both transports."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What an exchange carries: the serialised head, and what is needed to read the answer."""
 
     method: str
@@ -84,6 +84,11 @@ class Stage(Enum):
     SENT = auto()
     ANSWERING = auto()
     DONE = auto()
+
+
+# Names in this module: a member looked up on its class costs a descriptor call at each request.
+_CONNECTING, _SENT, _ANSWERING, _DONE = Stage
+_CHUNKED, _CLOSE = BodyKind.CHUNKED, BodyKind.CLOSE
 
 
 class Exchange:
@@ -123,7 +128,7 @@ class Exchange:
         self._is_retried = False
         self.is_sent = not request.has_body
         self.keep_alive = request.keep_alive
-        self.stage = Stage.CONNECTING
+        self.stage = _CONNECTING
         self.status = 0
         self.bytes_in = 0
         self.bytes_out = 0
@@ -165,7 +170,7 @@ class Exchange:
 
     def cancel(self) -> None:
         """End the exchange because the client wants no more of it."""
-        self.stage = Stage.DONE
+        self.stage = _DONE
         if self._connection is not None:
             self._connection.abandon()
             self._connection = None
@@ -188,16 +193,16 @@ class Exchange:
             self.moved = False
             self.progress = now
         waited = now - self.progress
-        if self.stage is Stage.SENT and self.is_sent and not self.request.is_long_running:
+        if self.stage is _SENT and self.is_sent and not self.request.is_long_running:
             if waited > response_seconds:
                 self._fail(GatewayTimeout("the upstream did not answer in time", detail=f"no answer for {waited:.0f} s"))
-        elif self.stage is Stage.ANSWERING and not self.request.is_long_running and waited > idle_seconds:
+        elif self.stage is _ANSWERING and not self.request.is_long_running and waited > idle_seconds:
             self._fail(GatewayTimeout("the answer stopped", detail=f"nothing moved for {waited:.0f} s"))
 
     def end_stream(self) -> None:
         """End a long-running answer in a way that its client takes for the end: used by drain and by the longest life."""
         self._connection_gone()
-        if self.stage is Stage.ANSWERING and self._body_kind is not BodyKind.LENGTH:
+        if self.stage is _ANSWERING and self._body_kind is not BodyKind.LENGTH:
             self.keep_alive = False
             self.answer_complete([])
         else:
@@ -207,10 +212,10 @@ class Exchange:
 
     def connected(self, connection: UpstreamConnection) -> bool:
         """Send the request; False when it is no longer wanted."""
-        if self.stage is not Stage.CONNECTING:
+        if self.stage is not _CONNECTING:
             return False
         self._connection = connection
-        self.stage = Stage.SENT
+        self.stage = _SENT
         request = self.request
         connection.send(self, request.head)
         if request.has_body:
@@ -219,7 +224,7 @@ class Exchange:
 
     def not_connected(self, error: RequestError) -> None:
         """Give up: there is no connection to be had."""
-        if self.stage is Stage.CONNECTING:
+        if self.stage is _CONNECTING:
             self._give_up(error)
 
     # the answer, from the upstream
@@ -234,7 +239,7 @@ class Exchange:
         """Read and rewrite the head; raises BadGateway."""
         request = self.request
         answer = read_answer(status, fields, request.rules, request.method, version)
-        self.stage = Stage.ANSWERING
+        self.stage = _ANSWERING
         self.status = status
         self._body_kind = answer.body
         if request.upgrade is not None or not self.is_sent:
@@ -257,7 +262,7 @@ class Exchange:
     def answer_complete(self, trailers: list[Field]) -> None:
         """Hand over the rest and end the exchange."""
         self._connection = None
-        self.stage = Stage.DONE
+        self.stage = _DONE
         pieces = self._take_pieces()
         if self._is_chunked():
             pieces.append(LAST_CHUNK if not trailers else _last_chunk(trailers))
@@ -277,7 +282,7 @@ class Exchange:
             self._fail(BadGateway("the upstream switched to a protocol that nobody asked for", detail=f"to {answer.upgrade!r}"))
             return
         self.status = status
-        self.stage = Stage.DONE
+        self.stage = _DONE
         self._connection = None
         spelling = next(value for name, value in fields if name.lower() == b"upgrade")
         head = answer_bytes(answer, framing=b"Connection: Upgrade\r\nUpgrade: " + spelling + b"\r\n")
@@ -286,9 +291,9 @@ class Exchange:
     def upstream_failed(self, error: RequestError) -> None:
         """Try once more where that is safe, or give up."""
         connection, self._connection = self._connection, None
-        if self.stage is Stage.SENT and connection is not None and self._may_retry(connection):
+        if self.stage is _SENT and connection is not None and self._may_retry(connection):
             self._is_retried = True
-            self.stage = Stage.CONNECTING
+            self.stage = _CONNECTING
             try:
                 self._retry()
             except RequestError as refusal:
@@ -331,9 +336,9 @@ class Exchange:
     def _framing(self, answer: AnswerHead) -> bytes:
         """Say how the body ends for this client, and whether the connection does."""
         line = b""
-        if answer.length >= 0 and answer.body is not BodyKind.CHUNKED:
+        if answer.length >= 0:
             line = b"Content-Length: %d\r\n" % answer.length
-        elif answer.body in {BodyKind.CHUNKED, BodyKind.CLOSE}:
+        elif answer.body is _CHUNKED or answer.body is _CLOSE:
             if self.request.is_http11:
                 line = b"Transfer-Encoding: chunked\r\n"
             else:
@@ -343,7 +348,7 @@ class Exchange:
         return line if self.request.is_http11 else line + b"Connection: keep-alive\r\n"
 
     def _is_chunked(self) -> bool:
-        return self.request.is_http11 and (self._body_kind is BodyKind.CHUNKED or self._body_kind is BodyKind.CLOSE)
+        return self.request.is_http11 and (self._body_kind is _CHUNKED or self._body_kind is _CLOSE)
 
     def _take_pieces(self) -> list[bytes]:
         pieces: list[bytes] = []
@@ -381,10 +386,10 @@ class Exchange:
 
     def _give_up(self, error: RequestError) -> None:
         """Tell the client's side, once."""
-        if self.stage is Stage.DONE:
+        if self.stage is _DONE:
             return
-        was_answering = self.stage is Stage.ANSWERING and self._head is None
-        self.stage = Stage.DONE
+        was_answering = self.stage is _ANSWERING and self._head is None
+        self.stage = _DONE
         if was_answering:
             self._downstream.answer_broken(error)
         else:

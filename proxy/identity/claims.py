@@ -147,7 +147,7 @@ def _username(claims: Claims, rules: IssuerRules) -> str:
 def _groups(strings: Iterable[str], prefix: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(filter(None, strings)))
     groups = tuple(prefix + name for name in names) if prefix else names
-    if _has_controls("".join(groups)) or _any_reserved(names) or _any_reserved(groups):
+    if _has_controls("".join(groups)) or _any_reserved(names) or (prefix and _any_reserved(groups)):
         raise Unauthenticated("group not accepted", detail="a group that begins with system: or holds a control character")
     return groups
 

@@ -7,8 +7,9 @@ requests of a connection whose header bytes are the same; the request line is ch
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from proxy.errors import Malformed
 
@@ -30,16 +31,18 @@ class RequestLine(NamedTuple):
     is_http11: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderBlock:
+class HeaderBlock(Struct, frozen=True):
     """The checked header fields of a request.
 
-    `fields` are in the order and spelling received, values without surrounding white space. `host` is lower-case, with its port.
-    `upgrade` is the one protocol asked for, lower-case, when `Connection` names it too. `content_length` is None without one.
+    `fields` are in the order and spelling received, values without surrounding white space. `host` is lower-case, with its port, and
+    `host_text` the same as text.
+    `upgrade` is the one protocol asked for, lower-case, when `Connection` names it too. `content_length` is None without one,
+    and `has_body` says whether body bytes follow the head.
     """
 
     fields: tuple[Field, ...]
     host: bytes
+    host_text: str
     is_http11: bool
     keep_alive: bool
     connection_options: frozenset[bytes]
@@ -51,15 +54,10 @@ class HeaderBlock:
     websocket_protocols: tuple[bytes, ...] = ()
     impersonates: bool = False
     accepts_html: bool = False
-
-    @property
-    def has_body(self) -> bool:
-        """Whether body bytes follow the head."""
-        return self.is_chunked or bool(self.content_length)
+    has_body: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(Struct, frozen=True):
     """One request: its line, its header block, and the peer's address as text."""
 
     method: str
@@ -95,10 +93,13 @@ def check_header_block(fields: Sequence[Field], *, is_http11: bool) -> HeaderBlo
     options = _tokens(known.get(b"connection", ()))
     is_chunked = _check_transfer_encoding(known.get(b"transfer-encoding", ()), is_http11=is_http11)
     content_length = _check_content_length(known.get(b"content-length", ()), is_chunked=is_chunked)
-    upgrade = _check_upgrade(known.get(b"upgrade", ()), options, is_http11=is_http11, has_body=is_chunked or bool(content_length))
+    has_body = is_chunked or bool(content_length)
+    upgrade = _check_upgrade(known.get(b"upgrade", ()), options, is_http11=is_http11, has_body=has_body)
+    host = _check_host(known.get(b"host", ()))
     return HeaderBlock(
         fields=tuple(kept),
-        host=_check_host(known.get(b"host", ())),
+        host=host,
+        host_text=host.decode(),
         is_http11=is_http11,
         keep_alive=b"close" not in options and (is_http11 or b"keep-alive" in options),
         connection_options=options,
@@ -110,6 +111,7 @@ def check_header_block(fields: Sequence[Field], *, is_http11: bool) -> HeaderBlo
         websocket_protocols=tuple(known.get(b"sec-websocket-protocol", ())),
         impersonates=impersonates,
         accepts_html=b"text/html" in b",".join(known.get(b"accept", ())).lower(),
+        has_body=has_body,
     )
 
 

@@ -5,10 +5,11 @@ widen a service worker, open it to other origins, or set cookies from an API.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Final
+
+from msgspec import Struct
 
 from proxy.errors import BadGateway
 from proxy.routing.request_head import Field
@@ -39,8 +40,7 @@ _PLAIN: Final = frozenset(
 )
 _NOSNIFF: Final = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX: Final = b"Content-Security-Policy: sandbox\r\n"
-_PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
-_NO_BODY: Final = frozenset({204, 304})
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -53,8 +53,12 @@ class BodyKind(Enum):
     CLOSE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRules:
+# Names in this module: a member looked up on its class costs a descriptor call at each answer.
+_NONE, _LENGTH, _CHUNKED, _CLOSE = BodyKind
+_OK, _NO_CONTENT, _NOT_MODIFIED = 200, 204, 304
+
+
+class AnswerRules(Struct, frozen=True):
     """What is to be done with an upstream's answers, made once per upstream and kind of target.
 
     `prefix` is what the client's URL has before the upstream's path, `authorities` the lower-case `scheme://host[:port]` forms of
@@ -68,12 +72,11 @@ class AnswerRules:
     is_sandboxed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
-    """The upstream's answer, read: `lines` are the header lines to send without framing and without the blank line."""
+class AnswerHead(Struct, frozen=True):
+    """The upstream's answer, read: `lines` are pieces of the header lines to send, without framing and without the blank line."""
 
     status: int
-    lines: bytes
+    lines: list[bytes]
     body: BodyKind
     length: int
     keep_alive: bool
@@ -82,32 +85,38 @@ class AnswerHead:
 
 def read_answer(status: int, fields: Sequence[Field], rules: AnswerRules, method: str, version: str) -> AnswerHead:
     """Read and rewrite an upstream's answer head; raises BadGateway for one whose end could be read in two ways."""
-    if version not in {"1.1", "1.0"} or not 100 <= status <= 599:  # noqa: PLR2004 (RFC 9110 section 15)
+    if (version != "1.1" and version != "1.0") or not 100 <= status <= 599:  # noqa: PLR1714, PLR2004 (RFC 9110 section 15)
         raise BadGateway("the upstream's answer is malformed", detail=f"version {version}, status {status}")
     lines: list[bytes] = []
-    special: dict[bytes, list[bytes]] = {}
+    lengths: list[bytes] = []
+    hop_by_hop: dict[bytes, list[bytes]] | None = None
     for name, value in fields:
         lower = name.lower()
         if lower in _PLAIN:
             lines += (name, b": ", value, b"\r\n")
-        elif lower in _DROPPED or lower == b"content-length":
-            special.setdefault(lower, []).append(value)
+        elif lower == b"content-length":
+            lengths.append(value)
+        elif lower in _DROPPED:
+            if hop_by_hop is None:
+                hop_by_hop = {}
+            hop_by_hop.setdefault(lower, []).append(value)
         else:
             _rewrite(name, lower, value, rules, lines)
-    connection = _tokens(special.get(b"connection"))
-    if connection - {b"keep-alive", b"close", b"upgrade"}:
-        lines = _without(lines, connection)
+    if hop_by_hop is None:
+        # The commonest answer: a length and no word about the connection.
+        kind, length = _framing(status, None, lengths, method, version)
+        head = AnswerHead(status, lines, kind, length, version == "1.1" and kind is not _CLOSE)
+    else:
+        head = _with_hop_by_hop(status, lines, lengths, hop_by_hop, method, version)
     if rules.is_kubernetes:
-        lines.append(_NOSNIFF + _SANDBOX if rules.is_sandboxed else _NOSNIFF)
-    kind, length = _framing(status, special, method, version)
-    keep_alive = b"close" not in connection and (version == "1.1" or b"keep-alive" in connection) and kind is not BodyKind.CLOSE
-    upgrade = special.get(b"upgrade")
-    return AnswerHead(status, b"".join(lines), kind, length, keep_alive, upgrade[0].lower() if upgrade else None)
+        head.lines.append(_NOSNIFF + _SANDBOX if rules.is_sandboxed else _NOSNIFF)
+    return head
 
 
 def answer_bytes(head: AnswerHead, *, framing: bytes) -> bytes:
     """Serialise an answer's head; `framing` are the lines that say how its body ends and whether the connection does."""
-    return b"".join((b"HTTP/1.1 %d " % head.status, _PHRASES.get(head.status, b""), b"\r\n", head.lines, framing, b"\r\n"))
+    first = _STATUS_LINES.get(head.status) or b"HTTP/1.1 %d \r\n" % head.status
+    return b"".join((first, *head.lines, framing, b"\r\n"))
 
 
 def location(value: bytes, rules: AnswerRules) -> bytes:
@@ -168,6 +177,19 @@ def _under_prefix(path: bytes, rules: AnswerRules) -> bytes:
     return prefix + path
 
 
+def _with_hop_by_hop(
+    status: int, lines: list[bytes], lengths: list[bytes], hop_by_hop: dict[bytes, list[bytes]], method: str, version: str
+) -> AnswerHead:
+    """Read what an answer says of its connection, and drop what its Connection names."""
+    connection = _tokens(hop_by_hop.get(b"connection"))
+    if connection - {b"keep-alive", b"close", b"upgrade"}:
+        lines = _without(lines, connection)
+    kind, length = _framing(status, hop_by_hop.get(b"transfer-encoding"), lengths, method, version)
+    keep_alive = b"close" not in connection and (version == "1.1" or b"keep-alive" in connection) and kind is not _CLOSE
+    upgrade = hop_by_hop.get(b"upgrade")
+    return AnswerHead(status, lines, kind, length, keep_alive, upgrade[0].lower() if upgrade else None)
+
+
 def _tokens(values: Sequence[bytes] | None) -> frozenset[bytes]:
     if not values:
         return frozenset()
@@ -179,26 +201,20 @@ def _without(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
     return [piece for at in range(0, len(lines), 4) if lines[at].lower() not in names for piece in lines[at : at + 4]]
 
 
-def _framing(status: int, special: dict[bytes, list[bytes]], method: str, version: str) -> tuple[BodyKind, int]:
+def _framing(status: int, codings: list[bytes] | None, lengths: list[bytes], method: str, version: str) -> tuple[BodyKind, int]:
     """How this answer's body ends (RFC 9112 section 6.3)."""
-    codings, lengths = special.get(b"transfer-encoding"), special.get(b"content-length")
+    length = -1
     if codings is not None:
         if lengths or version != "1.1" or len(codings) != 1 or codings[0].strip().lower() != b"chunked":
             raise BadGateway("the upstream's answer is malformed", detail="ambiguous transfer coding")
-        length = -1
-    else:
-        length = _length(lengths)
-    if method == "HEAD" or status in _NO_BODY or status < HTTPStatus.OK:
-        return BodyKind.NONE, length
+    elif lengths:
+        if len(lengths) != 1 or not lengths[0].strip().isdigit():
+            raise BadGateway("the upstream's answer is malformed", detail="ambiguous Content-Length")
+        length = int(lengths[0])
+    if status < _OK or status == _NO_CONTENT:
+        return _NONE, -1
+    if method == "HEAD" or status == _NOT_MODIFIED:
+        return _NONE, length
     if codings is not None:
-        return BodyKind.CHUNKED, -1
-    return (BodyKind.LENGTH, length) if lengths else (BodyKind.CLOSE, -1)
-
-
-def _length(values: list[bytes] | None) -> int:
-    """Return the one Content-Length, -1 without one."""
-    if not values:
-        return -1
-    if len(values) != 1 or not values[0].strip().isdigit():
-        raise BadGateway("the upstream's answer is malformed", detail="ambiguous Content-Length")
-    return int(values[0])
+        return _CHUNKED, -1
+    return (_LENGTH, length) if lengths else (_CLOSE, -1)

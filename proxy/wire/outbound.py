@@ -5,8 +5,9 @@ its result for its next requests; `request_bytes` adds the request line and the 
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final, assert_never
+
+from msgspec import Struct
 
 from proxy.directory.upstream import IdentityHeaders, Impersonate, NoCredential, PassToken, StaticToken, Upstream
 from proxy.errors import Unauthenticated
@@ -20,8 +21,7 @@ _TRACEPARENT: Final = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]
 _NOT_VISIBLE: Final = re.compile(rb"[^\x21-\x24\x26-\x7e]")
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """Where a request came from: address and host as upstreams are told, and the scheme the client used."""
 
     address: str
@@ -29,16 +29,14 @@ class Client:
     scheme: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundHeaders:
+class OutboundHeaders(Struct, frozen=True):
     """All header lines but the ids, and the trace id that the client brought, if it brought a valid one."""
 
     lines: bytes
     trace_id: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """What a decision lets an upstream know: the groups to impersonate and the role that granted."""
 
     groups: tuple[str, ...]
