@@ -1,6 +1,9 @@
 """What `kubectl explain` tells of the built-in kinds, and what validation knows of them."""
 
+import textwrap
+
 from proxy.demo.kubernetes.documents import Document
+from proxy.demo.kubernetes.list_keys import keys_among
 from proxy.demo.kubernetes.schema_language import schemas
 
 _METADATA = """
@@ -22,37 +25,47 @@ Metadata Identity and bookkeeping that every object has.
   selfLink string Not used any more.
 """
 
-_TEMPLATE = """
+_POD_SPEC = """
+containers! [object+] The programs that run together.
+  name! string Unique within the pod.
+  image string What to run.
+  command [string] Replaces the image's entry point.
+  args [string] Replaces the image's arguments.
+  env [object+] Environment variables.
+    name! string The variable.
+    value string Its value.
+  ports [object+] Ports that the program listens on; informative.
+    name string A name for the port.
+    containerPort! integer The port.
+    protocol string TCP, UDP or SCTP.
+  resources object+ How much processor and memory it needs and may have.
+  volumeMounts [object+] Where volumes appear in its file system.
+    mountPath! string The directory.
+    name! string The volume.
+initContainers [object+] The programs that run to their end before the others start.
+  name! string Unique within the pod.
+  image string What to run.
+imagePullSecrets [object+] Secrets for pulling images.
+  name string The secret.
+nodeName string The node it was placed on.
+nodeSelector {string} Labels that a node must have.
+restartPolicy string Always, OnFailure or Never.
+serviceAccountName string Which account its programs act as.
+volumes [object+] Storage that containers may mount.
+  name! string Unique within the pod.
+"""
+
+_TEMPLATE = f"""
     template! object The pods to make.
       metadata object+ Labels and annotations of each pod.
       spec object+ How each pod runs.
-        containers! [object+] The programs that run together.
-          name! string Unique within the pod.
-          image string What to run.
-          command [string] Replaces the image's entry point.
-          args [string] Replaces the image's arguments.
-          env [object+] Environment variables.
-          ports [object+] Ports that the program listens on; informative.
-          resources object+ How much processor and memory it needs and may have.
-          volumeMounts [object+] Where volumes appear in its file system.
-        serviceAccountName string Which account its programs act as.
-        nodeSelector {string} Labels that a node must have.
-        volumes [object+] Storage that containers may mount.
+{textwrap.indent(_POD_SPEC, "        ")}
 """
 
 _KINDS = f"""
 Pod A group of containers that run together on one node and share a network address.
   spec object+ How the pod shall run.
-    containers! [object+] The programs that run together.
-      name! string Unique within the pod.
-      image string What to run.
-      command [string] Replaces the image's entry point.
-      args [string] Replaces the image's arguments.
-      env [object+] Environment variables.
-      ports [object+] Ports that the program listens on; informative.
-    nodeName string The node it was placed on.
-    restartPolicy string Always, OnFailure or Never.
-    serviceAccountName string Which account its programs act as.
+{textwrap.indent(_POD_SPEC, "    ")}
   status object+ What became of it.
 Deployment Keeps a number of identical pods running and replaces them step by step when the template changes.
   spec object The desired state.
@@ -130,7 +143,17 @@ def builtin_schema(kind: str) -> Document:
     return {**own, "type": "object", "properties": {**_COMMON, **own.get("properties", {})}}
 
 
-_DESCRIBED = schemas(_KINDS)
+def _with_merge_keys(schema: Document) -> Document:
+    """Tells clients which lists a strategic merge merges by key: they leave out what they think stays."""
+    for name, field in schema.get("properties", {}).items():
+        items = _with_merge_keys(field.get("items", {}))
+        if items.get("properties") and (keys := keys_among(name, items["properties"])):
+            field |= {"x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": keys[0]}
+        _with_merge_keys(field)
+    return schema
+
+
+_DESCRIBED = {kind: _with_merge_keys(schema) for kind, schema in schemas(_KINDS).items()}
 _COMMON: Document = {
     "apiVersion": {"type": "string", "description": "Group and version of the kind."},
     "kind": {"type": "string", "description": "Which kind of object this is."},

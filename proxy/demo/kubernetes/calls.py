@@ -9,7 +9,6 @@ from aiohttp import web
 
 from proxy.demo.kubernetes import protobuf
 from proxy.demo.kubernetes.access import Caller
-from proxy.demo.kubernetes.documents import Document
 from proxy.demo.kubernetes.objects import Place, WriteOptions
 from proxy.demo.kubernetes.refusals import Refused, bad_request, unsupported_media_type
 from proxy.demo.kubernetes.resources import Resource

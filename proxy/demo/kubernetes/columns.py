@@ -67,7 +67,7 @@ def _pod_status(pod: Document) -> str:
     if dig(pod, "metadata", "deletionTimestamp"):
         return "Terminating"
     waiting = (dig(status, "state", "waiting", "reason") for status in dig(pod, "status", "containerStatuses", default=[]))
-    return next((reason for reason in waiting if reason), None) or dig(pod, "status", "phase", default="Unknown")
+    return str(next((reason for reason in waiting if reason), None) or dig(pod, "status", "phase", default="Unknown"))
 
 
 def _restarts(pod: Document) -> str:

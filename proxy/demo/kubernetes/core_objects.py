@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from proxy.demo.kubernetes import workloads
 from proxy.demo.kubernetes.documents import Document
+from proxy.demo.kubernetes.openapi import SERVER_VERSION
 from proxy.demo.kubernetes.workloads import new_metadata
-
-KUBERNETES_VERSION = "v1.30.14"
 
 
 def namespace(name: str, created: str, labels: Mapping[str, str] | None = None) -> Document:
@@ -50,8 +49,8 @@ def node(name: str, address: str, created: str, *, control_plane: bool) -> Docum
                 for kind, status, reason in conditions
             ],
             "nodeInfo": {
-                "kubeletVersion": KUBERNETES_VERSION,
-                "kubeProxyVersion": KUBERNETES_VERSION,
+                "kubeletVersion": SERVER_VERSION,
+                "kubeProxyVersion": SERVER_VERSION,
                 "osImage": "Ubuntu 22.04.5 LTS",
                 "kernelVersion": "5.15.0-140-generic",
                 "containerRuntimeVersion": "containerd://1.7.27",

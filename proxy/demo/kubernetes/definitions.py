@@ -146,7 +146,7 @@ def definitions(created: str) -> list[Document]:
     return [_definition(*row, created=created) for row in _KINDS]
 
 
-def _definition(group: str, kind: str, plural: str, namespaced: bool, short_names: tuple[str, ...], *, created: str) -> Document:  # noqa: FBT001
+def _definition(group: str, kind: str, plural: str, namespaced: bool, short_names: tuple[str, ...], *, created: str) -> Document:
     columns = [{"name": name, "type": form, "jsonPath": path} for name, form, path in _COLUMNS.get(kind, ())]
     schema = _SCHEMAS.get(kind, {**_OPEN, "description": f"{kind} of {group}."})
     return {

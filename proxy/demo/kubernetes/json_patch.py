@@ -36,7 +36,7 @@ def json_patch(document: Document, operations: Any) -> Document:
 
 def _operate(document: Any, operation: Any) -> Any:
     try:
-        name, path = operation["op"], _pointer(operation["path"])
+        name, path = str(operation["op"]), _pointer(operation["path"])
         match name:
             case "add":
                 return _add(document, path, copy.deepcopy(operation["value"]))
@@ -52,9 +52,10 @@ def _operate(document: Any, operation: Any) -> Any:
                 return _add(document, path, copy.deepcopy(_get(document, _pointer(operation["from"]))))
             case "test":
                 return _test(document, path, operation["value"])
+            case _:
+                raise bad_request(f"unexpected JSON patch operation: {name!r}")
     except (KeyError, TypeError, AttributeError) as error:
         raise bad_request(f"malformed JSON patch operation: {operation!r}") from error
-    raise bad_request(f"unexpected JSON patch operation: {name!r}")
 
 
 def _pointer(text: str) -> list[str]:

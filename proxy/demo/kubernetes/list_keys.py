@@ -3,7 +3,7 @@
 Source of the keys: the `patchMergeKey` and `listMapKey` tags in k8s.io/api.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -32,8 +32,13 @@ def keys_of(field: str, items: list[Any]) -> tuple[str, ...]:
     """The members that identify an item of this list; empty for a list that is one value."""
     if not items or not all(isinstance(item, dict) for item in items):
         return ()
+    return keys_among(field, {name for item in items for name in item})
+
+
+def keys_among(field: str, members: Collection[str]) -> tuple[str, ...]:
+    """The same, for a list whose items have these members: `ports` are of containers or of services."""
     if field == "ports":
-        return _CONTAINER_PORTS if any("containerPort" in item for item in items) else _SERVICE_PORTS
+        return _CONTAINER_PORTS if "containerPort" in members else _SERVICE_PORTS
     return _KEYS.get(field, ())
 
 

@@ -42,7 +42,7 @@ class Writer:
 
     def entry(self, api_version: str, fields: Iterable[FieldPath]) -> Document:
         """The entry to store."""
-        entry = {"manager": self.manager, "operation": self.operation, "apiVersion": api_version, "time": timestamp()}
+        entry: Document = {"manager": self.manager, "operation": self.operation, "apiVersion": api_version, "time": timestamp()}
         entry |= {"fieldsType": "FieldsV1", "fieldsV1": _nested(fields)}
         return {**entry, "subresource": self.subresource} if self.subresource else entry
 

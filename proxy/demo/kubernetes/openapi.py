@@ -8,12 +8,11 @@ from proxy.demo.kubernetes.documents import Document
 from proxy.demo.kubernetes.refusals import no_such_path
 from proxy.demo.kubernetes.resources import Catalogue, Resource
 
-_PATCH_TYPES = (
-    "application/apply-patch+yaml",
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-)
+SERVER_VERSION = "v1.30.14"
+APPLY = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 _WRITE_PARAMETERS = tuple(
     {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
     for name in ("dryRun", "fieldManager", "fieldValidation", "force")
@@ -43,10 +42,16 @@ def document(catalogue: Catalogue, group: str, version: str) -> Document:
         components[f"{group or 'core'}.{version}.{resource.kind}"] = _component(resource)
     return {
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.30.14"},
+        "info": {"title": "Kubernetes", "version": SERVER_VERSION},
         "paths": paths,
         "components": {"schemas": components},
     }
+
+
+def patch_types(resource: Resource) -> tuple[str, ...]:
+    """Media types of a PATCH; a strategic merge needs Go types, which custom resources do not have."""
+    always = (JSON_PATCH, MERGE_PATCH, APPLY)
+    return always if resource.custom else (*always, STRATEGIC_MERGE)
 
 
 def schema_of(resource: Resource) -> Document:
@@ -77,7 +82,7 @@ def _paths(resource: Resource) -> Document:
     collection = collection_path(resource)
     kind = {"x-kubernetes-group-version-kind": kind_of(resource), "responses": {"200": {"description": "OK"}}}
     write = {**kind, "parameters": list(_WRITE_PARAMETERS)}
-    patch = {**write, "requestBody": {"content": {media_type: {} for media_type in _PATCH_TYPES}}}
+    patch = {**write, "requestBody": {"content": {media_type: {} for media_type in patch_types(resource)}}}
     if "get" not in resource.verbs:
         return {collection: {"post": write}}
     return {

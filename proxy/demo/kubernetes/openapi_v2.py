@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 
 from proxy.demo.kubernetes.documents import Document
-from proxy.demo.kubernetes.openapi import collection_path, kind_of, schema_of
+from proxy.demo.kubernetes.openapi import SERVER_VERSION, collection_path, kind_of, schema_of
 from proxy.demo.kubernetes.resources import Catalogue, Resource
 
 # The form of the name with an @, which clients send in Accept, is no valid media type.
@@ -20,7 +20,7 @@ def document(catalogue: Catalogue) -> bytes:
     kinds = list(catalogue)
     paths = b"".join(_message(2, _path(resource)) for resource in kinds if "patch" in resource.verbs)
     definitions = b"".join(_message(1, _named(_definition_name(resource), _definition(resource))) for resource in kinds)
-    info = _text(1, "Kubernetes") + _text(2, "v1.30.14")
+    info = _text(1, "Kubernetes") + _text(2, SERVER_VERSION)
     return _text(1, "2.0") + _message(2, info) + _message(8, paths) + _message(9, definitions)
 
 

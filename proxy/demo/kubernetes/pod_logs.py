@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -53,7 +53,7 @@ def began(started: str | None, server_start: float) -> float:
     return max(earliest, parse_timestamp(started).timestamp()) if started else earliest
 
 
-async def read(source: LogSource, options: LogOptions) -> AsyncIterator[bytes]:
+async def read(source: LogSource, options: LogOptions) -> AsyncGenerator[bytes, None]:
     """The lines asked for; with `follow`, each further one when its moment comes."""
     present = source.written(time.time())
     number = _first(source, options, present)

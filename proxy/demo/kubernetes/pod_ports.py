@@ -3,6 +3,8 @@
 import html
 from collections.abc import Awaitable, Callable
 
+from aiohttp import web
+
 from proxy.demo.kubernetes.documents import Document, dig
 
 _METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ")
@@ -18,10 +20,15 @@ def listening(pod: Document) -> frozenset[int]:
     return frozenset(port["containerPort"] for container in containers for port in container.get("ports") or ())
 
 
-def page(pod: Document, path: str) -> str:
-    """An HTML page that names the pod; the path comes from the client and is escaped."""
-    name = f"{pod['metadata'].get('namespace')}/{pod['metadata']['name']}"
-    return f"<!doctype html><title>{html.escape(name)}</title><h1>Hello from pod {html.escape(name)}</h1><p>{html.escape(path)}\n"
+def page(target: Document, path: str) -> str:
+    """An HTML page that names the pod or service; the path comes from the client and is escaped."""
+    name = f"{target['metadata'].get('namespace')}/{target['metadata']['name']}"
+    return f"<!doctype html><title>{html.escape(name)}</title><h1>Hello from {html.escape(name)}</h1><p>{html.escape(path)}\n"
+
+
+def proxied(target: Document, path: str) -> web.Response:
+    """What the proxy subresource of a pod or service answers."""
+    return web.Response(text=page(target, f"/{path}"), content_type="text/html")
 
 
 async def serve(pod: Document, read: Read, write: Write) -> None:

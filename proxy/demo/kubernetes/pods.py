@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from proxy.demo.kubernetes import pod_logs, pod_ports, port_forward, remote_command
+from proxy.demo.kubernetes import pod_logs, port_forward, remote_command
 from proxy.demo.kubernetes.calls import Call, answer
 from proxy.demo.kubernetes.documents import Document, dig, parse_timestamp
 from proxy.demo.kubernetes.file_system import FileSystem
@@ -45,8 +45,6 @@ class Pods:
             case "eviction" if method == "POST":
                 self._objects.delete(call.place(), {})
                 return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, code=201)
-            case "proxy":
-                return web.Response(text=pod_ports.page(pod, f"/{call.rest}"), content_type="text/html")
             case "log" | "exec" | "attach" | "portforward" | "eviction":
                 raise method_not_allowed(method)
             case _:

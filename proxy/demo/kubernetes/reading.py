@@ -30,7 +30,7 @@ class _Selected:
     document: Document
 
 
-async def get(call: Call, objects: Objects) -> web.Response:
+def get(call: Call, objects: Objects) -> web.Response:
     """One object, or its row in a Table; raises Refused (404)."""
     document = objects.get(call.place())
     match tables.representation(call.request.headers.get("Accept", "")):
@@ -43,7 +43,7 @@ async def get(call: Call, objects: Objects) -> web.Response:
             return answer(document)
 
 
-async def list_(call: Call, store: Store) -> web.Response:
+def list_(call: Call, store: Store) -> web.Response:
     """All objects, or those that the selectors name, page by page with `limit`; raises Refused: 400, 410."""
     matches = _selection(call)
     documents = [document for document in store.list(call.resource.key, call.namespace) if matches(document)]

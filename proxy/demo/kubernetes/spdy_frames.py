@@ -6,10 +6,10 @@ WINDOW_UPDATE and expects none). Source: SPDY Protocol, draft 3.1, section 2.6.
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-_SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY = 1, 2, 3, 6, 7
+_SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY, _HEADERS = 1, 2, 3, 6, 7, 8
 _FIN = 0x01
 _CONTROL = 0x8003
 _MAX_FRAME = 1 << 20
@@ -129,21 +129,18 @@ class Codec:
         control, kind = struct.unpack(">HH", head[:4])
         if control != _CONTROL:
             raise BrokenFrame("not version 3")
-        match kind:
-            case 1:
-                return SynStream(_number(body), self._unpack(body[10:]), fin)
-            case 2:
-                return SynReply(_number(body), self._unpack(body[4:]))
-            case 3:
-                return Reset(_number(body))
-            case 6:
-                return Ping(_number(body))
-            case 7:
-                return GoAway(_number(body))
-            case 8:
-                # HEADERS: not used, but its block must pass through the compression context
-                self._unpack(body[4:])
-        return None
+        return self._decode_control(kind, body, fin=fin)
+
+    def _decode_control(self, kind: int, body: bytes, *, fin: bool) -> Frame | None:
+        if kind == _SYN_STREAM:
+            return SynStream(_number(body), self._unpack(body[10:]), fin)
+        if kind == _SYN_REPLY:
+            return SynReply(_number(body), self._unpack(body[4:]))
+        if kind == _HEADERS:
+            # not used, but its block must pass through the compression context
+            self._unpack(body[4:])
+        simple: Mapping[int, Callable[[int], Frame]] = {_RST_STREAM: Reset, _PING: Ping, _GOAWAY: GoAway}
+        return simple[kind](_number(body)) if kind in simple else None
 
     def _pack(self, headers: Mapping[str, str]) -> bytes:
         block = struct.pack(">I", len(headers)) + b"".join(

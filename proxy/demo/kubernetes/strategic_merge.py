@@ -18,7 +18,7 @@ def strategic_merge(target: Document, patch: Document) -> Document:
     """A new document."""
     directive = patch.get("$patch")
     if directive == "replace":
-        return _plain(patch)
+        return {name: _plain(value) for name, value in patch.items() if not name.startswith("$")}
     merged = dict(target)
     if (kept := patch.get("$retainKeys")) is not None:
         merged = {name: value for name, value in merged.items() if name in kept}

@@ -1,6 +1,5 @@
 """Objects as the rows of a Table, and which representation a client asks for."""
 
-import re
 from collections.abc import Iterable
 
 from proxy.demo.kubernetes.columns import columns_of
@@ -15,7 +14,7 @@ def representation(accept: str) -> str:
     """The first known form in an Accept header: "" for the object itself, else the value of `as=`."""
     for offer in accept.split(","):
         media_type, *parameters = (part.strip() for part in offer.split(";"))
-        given = dict(re.findall(r"^(\w+)=(.*)$", parameter)[0] for parameter in parameters if "=" in parameter)
+        given = {name: value for name, _, value in (parameter.partition("=") for parameter in parameters)}
         if media_type == "application/json" and given.get("g") == _META_GROUP and given.get("v") == "v1":
             if (wanted := given.get("as", "")) in _TRANSFORMED:
                 return wanted

@@ -10,15 +10,11 @@ from proxy.demo.kubernetes.calls import Call, answer
 from proxy.demo.kubernetes.documents import Document, dig
 from proxy.demo.kubernetes.json_patch import json_patch, merge_patch
 from proxy.demo.kubernetes.objects import Change, Objects, Place, Written
+from proxy.demo.kubernetes.openapi import APPLY, JSON_PATCH, STRATEGIC_MERGE, patch_types
 from proxy.demo.kubernetes.refusals import bad_request, unsupported_media_type
 from proxy.demo.kubernetes.selectors import selection
 from proxy.demo.kubernetes.store import Store
 from proxy.demo.kubernetes.strategic_merge import strategic_merge
-
-_APPLY = "application/apply-patch+yaml"
-_JSON_PATCH = "application/json-patch+json"
-_MERGE_PATCH = "application/merge-patch+json"
-_STRATEGIC = "application/strategic-merge-patch+json"
 
 
 async def create(call: Call, objects: Objects) -> web.Response:
@@ -40,12 +36,11 @@ async def replace(call: Call, objects: Objects) -> web.Response:
 async def patch(call: Call, objects: Objects) -> web.Response:
     """PATCH of an object, its status or its scale, in each of the four formats."""
     media_type = call.request.content_type
-    # A strategic merge needs Go types, which custom resources do not have.
-    accepted = (_JSON_PATCH, _MERGE_PATCH, _APPLY, *(() if call.resource.custom else (_STRATEGIC,)))
+    accepted = patch_types(call.resource)
     if media_type not in accepted:
         raise unsupported_media_type(accepted)
     body = calls.parse_json(await calls.body(call.request))
-    if media_type == _APPLY and call.subresource != "scale":
+    if media_type == APPLY and call.subresource != "scale":
         return _written(objects.apply(call.place(), body, call.write_options()))
     change = _change(media_type, body)
     if call.subresource == "scale":
@@ -90,11 +85,11 @@ def _written(written: Written) -> web.Response:
 
 
 def _change(media_type: str, body: Any) -> Change:
-    if media_type == _JSON_PATCH:
+    if media_type == JSON_PATCH:
         return lambda live: json_patch(live, body)
     if not isinstance(body, dict):
         raise bad_request("a merge patch is an object")
-    merge: Callable[[Document, Document], Document] = strategic_merge if media_type == _STRATEGIC else merge_patch
+    merge: Callable[[Document, Document], Document] = strategic_merge if media_type == STRATEGIC_MERGE else merge_patch
     return lambda live: merge(live, body)
 
 
