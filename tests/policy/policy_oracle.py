@@ -29,21 +29,21 @@ COLUMNS = [
     ["m:sl:<ns>:<c>@admin", "m:sl:<ns>:<c>@stacklight-admin"],
 ]
 TABLE = """
-self_review            | rw | rw | rw | rw | rw | rw | rw | rw | rw | rw | –  | –
-discovery              | r  | r  | r  | r  | r  | r  | r  | r  | r  | r  | –  | –
-project_names          | r  | r  | r  | r  | r  | r  | r  | r  | r  | r  | –  | –
-projects               | rw | rw | r  | rw | r  | r  | r  | r  | r  | r  | –  | –
-project_objects        | –  | rw | –  | rw | r  | rw | rw | rw | r  | –  | –  | –
-bare_metal             | –  | rw | rw | rw | r  | rw | r  | r  | r  | rw | –  | –
-bare_metal_credentials | –  | rw | rw | rw | –  | rw | –  | –  | –  | rw | –  | –
-secrets                | –  | rw | –  | rw | –  | rw | rw | rw | –  | –  | –  | –
-iam_bindings           | rw | rw | –  | rw | r  | rw | rw | –  | r  | –  | –  | –
-iam_global_bindings    | rw | rw | –  | –  | –  | –  | –  | –  | –  | –  | –  | –
-iam_catalog            | r  | rw | r  | r  | r  | r  | r  | r  | r  | r  | –  | –
-releases               | r  | rw | r  | r  | r  | r  | r  | r  | r  | r  | –  | –
-management_cluster     | –  | rw | –  | –  | –  | –  | –  | –  | –  | –  | –  | –
-cluster_api            | –  | –  | –  | rw | –  | rw | rw | rw | –  | –  | rw | –
-stacklight             | –  | –  | –  | rw | –  | rw | rw | rw | –  | –  | rw | rw
+self_review            | rw | rw | rw | rw | rw | rw | rw | rw | rw | rw | -  | -
+discovery              | r  | r  | r  | r  | r  | r  | r  | r  | r  | r  | -  | -
+project_names          | r  | r  | r  | r  | r  | r  | r  | r  | r  | r  | -  | -
+projects               | rw | rw | r  | rw | r  | r  | r  | r  | r  | r  | -  | -
+project_objects        | -  | rw | -  | rw | r  | rw | rw | rw | r  | -  | -  | -
+bare_metal             | -  | rw | rw | rw | r  | rw | r  | r  | r  | rw | -  | -
+bare_metal_credentials | -  | rw | rw | rw | -  | rw | -  | -  | -  | rw | -  | -
+secrets                | -  | rw | -  | rw | -  | rw | rw | rw | -  | -  | -  | -
+iam_bindings           | rw | rw | -  | rw | r  | rw | rw | -  | r  | -  | -  | -
+iam_global_bindings    | rw | rw | -  | -  | -  | -  | -  | -  | -  | -  | -  | -
+iam_catalog            | r  | rw | r  | r  | r  | r  | r  | r  | r  | r  | -  | -
+releases               | r  | rw | r  | r  | r  | r  | r  | r  | r  | r  | -  | -
+management_cluster     | -  | rw | -  | -  | -  | -  | -  | -  | -  | -  | -  | -
+cluster_api            | -  | -  | -  | rw | -  | rw | rw | rw | -  | -  | rw | -
+stacklight             | -  | -  | -  | rw | -  | rw | rw | rw | -  | -  | rw | rw
 """
 CELLS = {
     (surface.strip(), role): cell.strip()
@@ -75,7 +75,7 @@ def read_url(method, url):
         namespace = rest[1]
         if len(rest) > 2 and rest[2] not in {"status", "finalize"}:
             rest = rest[2:]
-    resource, name, subresource = (rest + [None, None])[:3]
+    resource, name, subresource = [*rest, None, None][:3]
     verb = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(
         method, "options"
     )
