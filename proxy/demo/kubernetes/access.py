@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from multidict import CIMultiDictProxy
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy.demo.kubernetes.documents import Document
 from proxy.demo.kubernetes.refusals import Refused, bad_request, unauthorized
@@ -34,13 +35,20 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as it arrived here."""
+    """One request as it arrived here; the headers are without the token."""
 
     method: str
     path: str
     query: str
     caller: Caller
     headers: CIMultiDictProxy[str]
+
+
+def seen(request: web.BaseRequest, caller: Caller) -> Seen:
+    """What is remembered of a request."""
+    headers = CIMultiDict(request.headers)
+    headers.popall("Authorization", None)
+    return Seen(request.method, request.path, request.query_string, caller, CIMultiDictProxy(headers))
 
 
 def authenticate(headers: CIMultiDictProxy[str], tokens: Mapping[str, str]) -> Caller:

@@ -10,6 +10,7 @@ from proxy.demo.kubernetes.documents import Document, dig, digest, timestamp
 from proxy.demo.kubernetes.openapi import schema_of
 from proxy.demo.kubernetes.resources import Resource
 from proxy.demo.kubernetes.schema_language import unknown_fields, violations
+from proxy.demo.kubernetes.workloads import service_address
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.:@-]{0,251}[a-z0-9])?")
 # What a client cannot change about an object that exists.
@@ -56,6 +57,10 @@ def finished(document: Document) -> Document:
         del document["stringData"]
     if document["kind"] == "Namespace":
         document = {"status": {"phase": "Active"}, **document}
+    if document["kind"] == "Service" and isinstance(spec := document.get("spec"), dict):
+        metadata = document["metadata"]
+        defaults = {"type": "ClusterIP", "clusterIP": service_address(metadata.get("namespace"), metadata.get("name"))}
+        document = {**document, "spec": {**(defaults if spec.get("type") != "ExternalName" else {}), **spec}}
     return document
 
 

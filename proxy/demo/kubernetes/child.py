@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from proxy.demo.kubernetes import core_objects
+from proxy.demo.kubernetes import core_objects, workloads
 from proxy.demo.kubernetes.documents import Document, timestamp
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "openstack", "stacklight")
@@ -32,7 +32,9 @@ def _objects(cluster: str, created: str) -> Iterator[Document]:
         for place in range(count)
     ]
     workers = [node["metadata"]["name"] for node in nodes[3:]]
-    yield from nodes
+    for node in nodes:
+        yield node
+        yield core_objects.lease(node["metadata"]["name"], created)
     for name in _NAMESPACES:
         yield core_objects.namespace(name, created)
         yield core_objects.service_account("default", name, created)
@@ -45,7 +47,7 @@ def _objects(cluster: str, created: str) -> Iterator[Document]:
 
 
 def _default_namespace(cluster: str, created: str, worker: str) -> Iterator[Document]:
-    yield core_objects.pod(
+    toolbox = core_objects.pod(
         "toolbox",
         "default",
         created,
@@ -53,6 +55,8 @@ def _default_namespace(cluster: str, created: str, worker: str) -> Iterator[Docu
         core_objects.container("shell", "registry.demo/toolbox:1", 8080, {"CLUSTER": cluster}),
         core_objects.container("sidecar", "registry.demo/sidecar:1"),
     )
+    yield toolbox
+    yield from workloads.pod_events(toolbox)
     yield core_objects.service("kubernetes", "default", created, 443)
     yield core_objects.config_map("web-settings", "default", created, {"color": "green", "greeting": f"hello from {cluster}"})
     yield core_objects.secret("web-database", "default", created, {"username": "web", "password": "not-a-secret"})

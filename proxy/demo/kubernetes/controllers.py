@@ -96,8 +96,9 @@ class Controllers:
             self._store.put(EVENTS, event)
 
     def _node(self) -> str | None:
-        nodes = [node["metadata"]["name"] for node in self._store.list(NODES) if not dig(node, "spec", "unschedulable")]
-        return nodes[self._store.revision % len(nodes)] if nodes else None
+        nodes = [node for node in self._store.list(NODES) if not dig(node, "spec", "unschedulable")]
+        free = [node for node in nodes if not dig(node, "spec", "taints")] or nodes
+        return str(free[self._store.revision % len(free)]["metadata"]["name"]) if free else None
 
     def _owned(self, resource: ResourceKey, owner: Document) -> list[Document]:
         uid = owner["metadata"]["uid"]

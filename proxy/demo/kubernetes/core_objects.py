@@ -8,6 +8,8 @@ from proxy.demo.kubernetes.documents import Document
 from proxy.demo.kubernetes.openapi import SERVER_VERSION
 from proxy.demo.kubernetes.workloads import new_metadata
 
+_CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+
 
 def namespace(name: str, created: str, labels: Mapping[str, str] | None = None) -> Document:
     """An active namespace."""
@@ -32,7 +34,7 @@ def node(name: str, address: str, created: str, *, control_plane: bool) -> Docum
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": new_metadata(name, None, created=created, labels=labels),
-        "spec": {"podCIDR": "10.233.64.0/24", "unschedulable": False},
+        "spec": {"podCIDR": "10.233.64.0/24", **({"taints": [_CONTROL_PLANE_TAINT]} if control_plane else {})},
         "status": {
             "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
             "capacity": capacity,
@@ -61,6 +63,16 @@ def node(name: str, address: str, created: str, *, control_plane: bool) -> Docum
                 "bootID": workloads.uid_for("boot", name),
             },
         },
+    }
+
+
+def lease(node_name: str, created: str) -> Document:
+    """By which a node shows that it is alive."""
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": new_metadata(node_name, "kube-node-lease", created=created),
+        "spec": {"holderIdentity": node_name, "leaseDurationSeconds": 40, "renewTime": created.replace("Z", ".000000Z")},
     }
 
 
@@ -119,8 +131,7 @@ def pod(name: str, namespace_: str, created: str, node_name: str, *containers: D
 
 def service(name: str, namespace_: str, created: str, port: int) -> Document:
     """In front of the pods with the label `app`."""
-    number = int(workloads.uid_for(namespace_, name)[:4], 16)
-    address = f"10.96.{number >> 8}.{number & 0xFF}"
+    address = workloads.service_address(namespace_, name)
     return {
         "apiVersion": "v1",
         "kind": "Service",

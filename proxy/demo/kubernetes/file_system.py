@@ -13,10 +13,10 @@ class FileSystem:
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._directories = {"/", "/tmp", "/root"}  # noqa: S108 - a path inside this object, not of the machine
-        self._files: dict[str, bytes] = {}
+        self._files: dict[str, bytearray] = {}
         for path, content in files.items():
             self.make_directory(posixpath.dirname(path), parents=True)
-            self._files[path] = content
+            self._files[path] = bytearray(content)
 
     def is_directory(self, path: str) -> bool:
         """Whether there is a directory."""
@@ -32,7 +32,7 @@ class FileSystem:
             raise _error(errno.EISDIR, path)
         if path not in self._files:
             raise _error(errno.ENOENT, path)
-        return self._files[path]
+        return bytes(self._files[path])
 
     def write(self, path: str, content: bytes, *, append: bool = False) -> None:
         """Raises FileNotFoundError (no such directory), IsADirectoryError, OSError (full)."""
@@ -40,10 +40,11 @@ class FileSystem:
             raise _error(errno.EISDIR, path)
         if posixpath.dirname(path) not in self._directories:
             raise _error(errno.ENOENT, path)
-        before = self._files.get(path, b"")
-        if sum(map(len, self._files.values())) - len(before) * (not append) + len(content) > CAPACITY:
+        if not append:
+            self._files.pop(path, None)
+        if sum(map(len, self._files.values())) + len(content) > CAPACITY:
             raise _error(errno.ENOSPC, path)
-        self._files[path] = before + content if append else content
+        self._files.setdefault(path, bytearray()).extend(content)
 
     def make_directory(self, path: str, *, parents: bool = False) -> None:
         """Raises FileExistsError, FileNotFoundError; with `parents`, only when a file is in the way."""

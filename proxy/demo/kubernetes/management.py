@@ -77,6 +77,7 @@ def _own_workloads(installed: str) -> Iterator[Document]:
     nodes = []
     for name, address, manager in _CLUSTERS[0].machines():
         yield core_objects.node(name, address, installed, control_plane=manager)
+        yield core_objects.lease(name, installed)
         nodes.append(name)
     for namespace, name, count, image, port in _DEPLOYMENTS:
         main = core_objects.container(name.rpartition("-")[2], image, port)

@@ -4,51 +4,47 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy.demo.kubernetes.documents import Document
-from proxy.demo.kubernetes.workloads import new_metadata, uid_for
+from proxy.demo.kubernetes.workloads import new_metadata
+from proxy.demo.people import PEOPLE, Person
 
-# role, what it is for
-_ROLES = (
-    ("bm-pool-operator", "Manages bare metal hosts"),
-    ("cluster-admin", "Everything in one cluster"),
-    ("global-admin", "Global role bindings and projects"),
-    ("management-admin", "Everything in the management cluster"),
-    ("member", "Works in a project, manages no access"),
-    ("operator", "Works in a project"),
-    ("reader", "Reads"),
-    ("stacklight-admin", "Everything in StackLight of one cluster"),
-    ("user", "Reads"),
-    ("writer", "Works in all or one project"),
-)
-# user, role, project, cluster
-_BINDINGS = (
-    ("gloria", "global-admin", None, None),
-    ("mona", "management-admin", None, None),
-    ("otto", "operator", None, None),
-    ("wanda", "writer", None, None),
-    ("rita", "reader", None, None),
-    ("ann", "writer", "team-a", None),
-    ("oscar", "operator", "team-a", None),
-    ("mike", "member", "team-a", None),
-    ("rose", "reader", "team-a", None),
-    ("bob", "writer", "team-b", None),
-    ("carl", "cluster-admin", "team-a", "prod"),
-    ("stella", "stacklight-admin", "team-a", "prod"),
-)
+_ROLES = {
+    "admin": "Everything in StackLight of one cluster",
+    "bm-pool-operator": "Manages bare metal hosts",
+    "cluster-admin": "Everything in one cluster",
+    "global-admin": "Role bindings and projects",
+    "management-admin": "Everything in the management cluster",
+    "member": "Works in a project, manages no access",
+    "operator": "Works in a project",
+    "reader": "Reads",
+    "stacklight-admin": "Everything in StackLight of one cluster",
+    "user": "Reads",
+    "writer": "Works in all projects or in one",
+}
 
 
 def access_objects(created: str) -> Iterator[Document]:
-    """Users, roles, and each kind of binding."""
-    for role, description in _ROLES:
+    """The roles, and each sample user with their bindings."""
+    for role, description in _ROLES.items():
         yield _object("IAMRole", role, None, created, description=description)
-    for name, role, project, cluster in _BINDINGS:
-        yield _object("IAMUser", name, None, created, displayName=name.capitalize(), externalID=uid_for("user", name))
-        binding: Document = {"role": {"name": role}, "user": {"name": name}}
-        if project is None:
-            yield _object("IAMGlobalRoleBinding", f"{name}-{role}", None, created, **binding)
-        elif cluster is None:
-            yield _object("IAMRoleBinding", f"{name}-{role}", project, created, **binding)
-        else:
-            yield _object("IAMClusterRoleBinding", f"{name}-{role}", project, created, **binding, cluster={"name": cluster})
+    for person in PEOPLE:
+        members = {"displayName": person.full_name, "email": person.email, "externalID": person.subject}
+        yield _object("IAMUser", person.username, None, created, **members)
+        for role_string in person.roles:
+            yield _binding(person, role_string, created)
+
+
+def _binding(person: Person, role_string: str, created: str) -> Document:
+    """The binding behind a role string: `m:kaas@…` is global, `m:kaas:<ns>@…` a project's, the others a cluster's."""
+    scope, _, role = role_string.partition("@")
+    bound: Document = {"role": {"name": role}, "user": {"name": person.username}}
+    match scope.split(":")[2:]:
+        case [project, cluster]:
+            name = f"{person.username}-{cluster}-{role}"
+            return _object("IAMClusterRoleBinding", name, project, created, **bound, cluster={"name": cluster})
+        case [project]:
+            return _object("IAMRoleBinding", f"{person.username}-{role}", project, created, **bound)
+        case _:
+            return _object("IAMGlobalRoleBinding", f"{person.username}-{role}", None, created, **bound)
 
 
 def _object(kind: str, name: str, project: str | None, created: str, **members: Any) -> Document:

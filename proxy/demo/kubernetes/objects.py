@@ -58,6 +58,11 @@ class Objects:
             raise refusals.not_found(place.resource.group, place.resource.plural, place.name)
         return {**document, "apiVersion": place.resource.api_version}
 
+    def exists(self, place: Place, document: Document) -> bool:
+        """Whether this very object is still there, not another one of its name."""
+        present = self._find(place)
+        return present is not None and present["metadata"].get("uid") == document["metadata"].get("uid")
+
     def create(self, resource: Resource, namespace: str | None, body: Any, options: WriteOptions) -> Written:
         """Raises Refused: 400, 404 (namespace), 409 (exists), 422."""
         document = bodies.named(bodies.addressed(resource, namespace, None, body))

@@ -58,6 +58,8 @@ class Pods:
         async with contextlib.aclosing(pod_logs.read(source, options)) as lines:
             async for line in lines:
                 await response.write(line)
+                if not self._objects.exists(call.place(), pod):
+                    break
         await response.write_eof()
         return response
 

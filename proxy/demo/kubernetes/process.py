@@ -11,12 +11,13 @@ from proxy.demo.kubernetes.standard_streams import Sink, Window
 
 @dataclass(slots=True)
 class Session:
-    """What the commands of one shell share."""
+    """What the commands of one shell share; `depth` counts the shells around it."""
 
     files: FileSystem
     environment: dict[str, str]
     window: Window
     directory: str = "/"
+    depth: int = 0
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
         1: ("name", "text"), 2: ("image", "text"), 3: ("command", "[text]"), 4: ("args", "[text]"), 5: ("workingDir", "text"),
         6: ("ports", "[ContainerPort]"), 7: ("env", "[EnvVar]"), 14: ("imagePullPolicy", "text"),
     },
-    "ContainerPort": {1: ("name", "text"), 2: ("hostPort", "integer"), 3: ("containerPort", "integer"), 4: ("protocol", "text")},
+    "ContainerPort": {1: ("name", "text"), 3: ("containerPort", "integer"), 4: ("protocol", "text")},
     "DeleteOptions": {
         1: ("gracePeriodSeconds", "integer"), 2: ("preconditions", "Preconditions"), 3: ("orphanDependents", "boolean"),
         4: ("propagationPolicy", "text"), 5: ("dryRun", "[text]"),
@@ -65,6 +65,18 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
     "SelfSubjectRulesReview": {1: ("metadata", "ObjectMeta"), 2: ("spec", "SelfSubjectRulesReviewSpec")},
     "SelfSubjectRulesReviewSpec": {1: ("namespace", "text")},
     "Service": {1: ("metadata", "ObjectMeta"), 2: ("spec", "ServiceSpec")},
+    "ClusterRole": {1: ("metadata", "ObjectMeta"), 2: ("rules", "[PolicyRule]")},
+    "ClusterRoleBinding": {1: ("metadata", "ObjectMeta"), 2: ("subjects", "[Subject]"), 3: ("roleRef", "RoleRef")},
+    "Job": {1: ("metadata", "ObjectMeta"), 2: ("spec", "JobSpec")},
+    "JobSpec": {6: ("template", "PodTemplateSpec")},
+    "PolicyRule": {
+        1: ("verbs", "[text]"), 2: ("apiGroups", "[text]"), 3: ("resources", "[text]"), 4: ("resourceNames", "[text]"),
+        5: ("nonResourceURLs", "[text]"),
+    },
+    "Role": {1: ("metadata", "ObjectMeta"), 2: ("rules", "[PolicyRule]")},
+    "RoleBinding": {1: ("metadata", "ObjectMeta"), 2: ("subjects", "[Subject]"), 3: ("roleRef", "RoleRef")},
+    "RoleRef": {1: ("apiGroup", "text"), 2: ("kind", "text"), 3: ("name", "text")},
+    "Subject": {1: ("kind", "text"), 2: ("apiGroup", "text"), 3: ("name", "text"), 4: ("namespace", "text")},
     "ServiceAccount": {1: ("metadata", "ObjectMeta")},
     "ServicePort": {1: ("name", "text"), 2: ("protocol", "text"), 3: ("port", "integer")},
     "ServiceSpec": {1: ("ports", "[ServicePort]"), 2: ("selector", "{text}"), 3: ("clusterIP", "text"), 4: ("type", "text")},
@@ -98,7 +110,8 @@ def _message(kind: str, received: bytes, depth: int) -> Document:
         elif form.startswith("{"):
             entry = dict(_fields(_bytes(value)))
             document.setdefault(name, {})[_bytes(entry.get(1, b"")).decode()] = _value(form[1:-1], entry.get(2, b""), depth)
-        else:
+        elif value != b"" or form != "text":
+            # Go sends the empty text of an unset field, which JSON leaves out
             document[name] = _value(form, value, depth)
     return document
 

@@ -64,8 +64,8 @@ async def _over_websocket(request: web.BaseRequest, wanted: Wanted, command: Com
         try:
             await channels.greet()
             await channels.finish(exit_status(await command(channels.streams)))
-        except ConnectionError:
-            return
+        except* ConnectionError:
+            pass  # the client is gone: nobody is left to be told
 
     await until_one_ends(channels.listen(), run())
     await socket.close()
@@ -89,8 +89,8 @@ async def _over_spdy(request: web.BaseRequest, wanted: Wanted, command: Command)
             await connection.close()
             # closing with input unread would reset the connection and lose the end of the output
             await asyncio.sleep(_LINGER_SECONDS)
-        except (ConnectionError, TimeoutError):
-            return
+        except* (ConnectionError, TimeoutError):
+            pass  # the client is gone: nobody is left to be told
 
     try:
         await until_one_ends(connection.run(), channels.follow_resizes(), run())

@@ -77,7 +77,7 @@ class ApiServer:
             if request.path.strip("/") in non_resource.PROBES and "Authorization" not in request.headers:
                 return non_resource.serve(request, self._catalogue)
             caller = access.authenticate(request.headers, self._tokens)
-            self.seen.append(Seen(request.method, request.path, request.query_string, caller, request.headers))
+            self.seen.append(access.seen(request, caller))
             return await self._route(request, caller)
         except Refused as refused:
             return refusal(refused)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from proxy.demo.kubernetes.byte_queue import ByteQueue
 from proxy.demo.kubernetes.commands import BUILTINS
@@ -12,6 +13,7 @@ from proxy.demo.kubernetes.standard_streams import Sink, StandardStreams
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 SHELLS = ("ash", "bash", "sh")
+_MAX_DEPTH = 8
 _NOT_FOUND, _SYNTAX, _BROKEN_PIPE = 127, 2, 141
 
 
@@ -113,15 +115,19 @@ class Shell:
             return await command(process)
         except BrokenPipeError:
             return _BROKEN_PIPE
+        except (ValueError, IndexError):
+            return await process.fail("arguments are not understood", _SYNTAX)
         except ConnectionError:
             raise
         except OSError as error:
             return await process.fail(f"{error.filename}: {error.strerror}")
 
     async def _nested(self, process: Process) -> int:
+        if self._session.depth >= _MAX_DEPTH:
+            return await process.fail("too many shells in shells", _SYNTAX)
         streams = StandardStreams(process.stdout, process.stderr, process.stdin, self._session.window)
-        environment = dict(self._session.environment)
-        nested = Shell(Session(self._session.files, environment, self._session.window, self._session.directory), streams)
+        session = replace(self._session, environment=dict(self._session.environment), depth=self._session.depth + 1)
+        nested = Shell(session, streams)
         match process.arguments:
             case ["-c", text, *_]:
                 return await nested.script(text)

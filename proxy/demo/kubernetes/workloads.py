@@ -99,7 +99,6 @@ def running(candidate: Document) -> Document:
         "phase": "Running",
         "qosClass": "BestEffort",
         "startTime": started,
-        "hostIP": "10.0.10.11",
         "podIP": address,
         "podIPs": [{"ip": address}],
         "conditions": [{"type": kind, "status": "True", "lastTransitionTime": started} for kind in conditions],
@@ -113,7 +112,7 @@ def _container_status(container: Document, started: str) -> Document:
     return {
         "name": container["name"],
         "image": image,
-        "imageID": f"registry.demo/{image}@sha256:{uid_for(image).replace('-', '')}",
+        "imageID": f"{image}@sha256:{uid_for(image).replace('-', '')}",
         "containerID": f"containerd://{uid_for(container['name'], started).replace('-', '')}",
         "ready": True,
         "started": True,
@@ -126,6 +125,12 @@ def _container_status(container: Document, started: str) -> Document:
 def _address(uid: str) -> str:
     number = int(uid[:4], 16)
     return f"10.233.{64 + number % 64}.{2 + number // 64 % 250}"
+
+
+def service_address(namespace: str | None, name: str | None) -> str:
+    """The virtual address of a service."""
+    number = int(uid_for(namespace, name)[:4], 16)
+    return f"10.96.{number >> 8}.{number & 0xFF}"
 
 
 def deployment_status(deployment: Document) -> Document:
