@@ -53,7 +53,7 @@ def bench(
         raise SystemExit(f"bench: there is no {unknown}; see --help") from None
     except Unusable as reason:
         raise SystemExit(f"bench: wrong answer, no figure of this run is shown: {reason}") from None
-    print(report.markdown(results)) if markdown else report.show(results, Console(width=None if sys.stdout.isatty() else 180))
+    print(report.markdown(results)) if markdown else report.show(results, Console(width=None if sys.stdout.isatty() else 230))
     print(f"samples: {os.path.relpath(report.write(results, RESULTS))}")
     if edge.NAME in results.missing:
         raise SystemExit(1)
@@ -69,7 +69,7 @@ def named(chosen: list[str] | None, known: tuple[str, ...]) -> list[str]:
 
 def run(chosen: list[scenarios.Scenario], effort: Effort, peers: list[str], listeners: list[bool]) -> report.Results:
     """Measure; raises Unusable."""
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started, before = datetime.now(UTC).isoformat(timespec="seconds"), machine()
     samples: list[Sample] = []
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
@@ -87,7 +87,7 @@ def run(chosen: list[scenarios.Scenario], effort: Effort, peers: list[str], list
     if cpu.core(cpu.PROXY_CORE) == cpu.core(cpu.LOAD_CORE):
         bench.missing["a second core"] = "proxies, load and upstream shared one; latencies and requests/s say little"
     settings = {"rounds": effort.rounds, "seconds": effort.seconds, "connections": effort.connections}
-    return report.Results(started, commit(), machine(), versions(), bench.missing, settings, samples)
+    return report.Results(started, commit(), before, versions(), bench.missing, settings, samples)
 
 
 def machine() -> dict[str, str]:
@@ -97,6 +97,7 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "load_before": f"{os.getloadavg()[0]:.1f}",
     }
 
 

@@ -105,6 +105,7 @@ class Load:
         self.host = f"localhost:{plan.port}"
         self.connections: list[Connection] = []
         self.free: deque[Connection] = deque()
+        self.waiting: deque[int] = deque()
         self.latencies: list[int] = []
         self.left = 0
         self.outstanding = 0
@@ -150,6 +151,9 @@ class Load:
         self.count += 1
         if self.open_loop:
             self.latencies.append(perf_counter_ns() - connection.started)
+            if self.waiting:
+                self.launch(connection, self.waiting.popleft())
+                return
             self.free.append(connection)
         elif self.left > 0 and connection.send():
             self.left -= 1
@@ -171,7 +175,7 @@ class Load:
             timer.cancel()
 
     async def open(self, workload: Workload, seconds: float) -> None:
-        """Requests at a fixed rate, each on a connection that has nothing outstanding."""
+        """Requests at a fixed rate, each on a connection that has nothing outstanding; they wait, and age, while there is none."""
         self.begin(workload)
         self.open_loop = True
         self.free.extend(self.connections)
@@ -180,21 +184,26 @@ class Load:
         wanted = int(self.plan.rate * seconds)
         for number in range(wanted):
             await asyncio.sleep(max(0.0, start + number / self.plan.rate - loop.time()))
-            self.launch()
+            self.due(perf_counter_ns())
             if self.quiet.done():
                 break
         self.stop()
         await self.drained(DRAIN_SECONDS)
 
-    def launch(self) -> None:
-        """Start one request of the open loop."""
-        if not self.free:
-            self.fail(f"all {len(self.connections)} connections wait for an answer: the rate is too high")
-            return
-        connection = self.free.popleft()
-        connection.started = perf_counter_ns()
-        if connection.send():
-            self.outstanding += 1
+    def due(self, now: int) -> None:
+        """A request of the open loop is due: its latency counts from here."""
+        self.outstanding += 1
+        if self.free:
+            self.launch(self.free.popleft(), now)
+        elif len(self.waiting) < self.plan.rate:
+            self.waiting.append(now)
+        else:
+            self.fail("no answer for a second: the rate is too high")
+
+    def launch(self, connection: Connection, started: int) -> None:
+        """Send one request of the open loop."""
+        connection.started = started
+        connection.send()
 
     def stop(self) -> None:
         """Send nothing more."""

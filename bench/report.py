@@ -13,6 +13,7 @@ from rich.table import Table
 from bench.figures import DIRECT, Sample, Series, Spread, minus, over, series
 
 BASE = "envoy"
+QUIET = 0.5  # load average that a measurement bears
 HEADINGS = (
     "scenario",
     "listener",
@@ -138,6 +139,10 @@ def show(results: Results, console: Console) -> None:
     console.print(
         "Median (lowest and highest round). Ratios compare figures of the same round; absolute figures move with the machine."
     )
+    if (load := float(results.machine.get("load_before", 0))) > QUIET:
+        console.print(
+            f"The machine was busy before the run (load average {load}): expect wider spreads, and do not quote latencies."
+        )
     for peer, reason in results.missing.items():
         console.print(f"not measured: {peer}: {reason}", markup=False)
 

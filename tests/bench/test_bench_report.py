@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from bench.figures import DIRECT, Sample
@@ -68,6 +69,14 @@ def test_the_terminal_shows_the_table_and_what_is_missing() -> None:
     show(results(SAMPLES), Console(file=said, width=300))
     assert "not measured: other: cannot be had [here]" in said.getvalue()
     assert "0.50 (0.50\N{EN DASH}0.90)" in said.getvalue()
+
+
+def test_a_busy_machine_is_named() -> None:
+    for load, named in (("0.3", False), ("2.0", True)):
+        said = io.StringIO()
+        busy = msgspec.structs.replace(results(SAMPLES), machine={"processor": "P", "load_before": load})
+        show(busy, Console(file=said, width=300))
+        assert ("busy before the run (load average 2.0)" in said.getvalue()) is named
 
 
 def test_empty_columns_are_not_shown() -> None:
