@@ -55,8 +55,9 @@ class AuditFile:
         self._is_stream = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
         shared = self._shared or _is_standard_error(descriptor) or os.get_blocking(descriptor)
         self.most_bytes = select.PIPE_BUF if self._is_stream and shared else None
-        # A process that was killed in the middle of a write leaves a fragment behind.
-        self._is_mid_line = self._is_regular and self._path is not None and _ends_mid_line(self._path)
+        # A process that was killed in the middle of a write leaves a fragment behind. What a stream has of a line stays in it.
+        if self._is_regular and self._path is not None:
+            self._is_mid_line = _ends_mid_line(self._path)
 
     def close(self) -> None:
         """Close; harmless when nothing is open."""
@@ -108,7 +109,7 @@ class AuditFile:
 def _own_standard_output() -> int:
     if sys.__stdout__ is None:  # it was closed at start; the number may be a client's connection by now
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
-    # Not a regular file: opened again it would have an offset of its own, and `> file` has no O_APPEND.
+    # A regular file opened again would have an offset of its own: who inherits the same `> file` would write over our lines.
     if not stat.S_ISREG(os.fstat(_STANDARD_OUTPUT).st_mode):
         with contextlib.suppress(OSError):
             return os.open(f"/proc/self/fd/{_STANDARD_OUTPUT}", _FLAGS)

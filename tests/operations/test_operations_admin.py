@@ -1,6 +1,7 @@
 """The admin listener, asked by a real client."""
 
 import asyncio
+import logging
 import re
 import signal
 import socket
@@ -102,6 +103,13 @@ async def test_a_broken_request_is_refused_without_a_traceback_in_the_log(url, c
     assert (await reader.readline()).split()[1] == b"400"
     writer.close()
     assert caplog.messages == []
+
+
+async def test_probing_fills_no_log(url, client, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with client.get(url + "/livez"):
+        pass
+    assert [record for record in caplog.records if record.name.startswith(("aiohttp", "proxy"))] == []
 
 
 async def test_a_port_in_use_is_an_error_for_whoever_starts_it(url):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import select
+import socket
 import subprocess
 import sys
 import threading
@@ -46,6 +47,35 @@ def test_how_long_a_write_may_be(tmp_path, pipe):
     assert opened(path).most_bytes is None
     assert opened(path, shared=True).most_bytes == select.PIPE_BUF
     assert opened(Path("/dev/null"), shared=True).most_bytes is None
+
+
+TELL_HOW_LONG = (
+    "import sys; from proxy.operations.audit_file import AuditFile; f = AuditFile(None); f.open(); sys.exit(f.most_bytes == 4096)"
+)
+
+
+def test_standard_output_is_shared_when_something_else_writes_there_or_it_cannot_be_opened_again(tmp_path):
+    program = [sys.executable, "-c", TELL_HOW_LONG]
+    ours, theirs = socket.socketpair()
+    with ours, theirs, (tmp_path / "file").open("wb") as file:
+        for output, error, is_shared in (
+            (subprocess.PIPE, subprocess.PIPE, 0),
+            (subprocess.PIPE, subprocess.STDOUT, 1),
+            (ours, subprocess.PIPE, 1),
+            (file, subprocess.STDOUT, 0),  # appended to whole at any length
+        ):
+            ended = subprocess.run(program, stdout=output, stderr=error, timeout=20, check=False, cwd=ROOT)
+            assert ended.returncode == is_shared, ended
+
+
+def test_opening_again_leaves_no_descriptor_behind(tmp_path):
+    file = opened(tmp_path / "file")
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    file.open()
+    file.open()
+    assert os.dup(0) == lowest_free
+    os.close(lowest_free)
 
 
 def test_a_pipe_that_nobody_reads_is_an_error_at_start_and_not_a_hang(tmp_path):
@@ -179,6 +209,18 @@ def test_a_line_broken_off_in_a_stream_is_ended_and_written_again(pipe):
         if done < len(lines) and file.has_room_within(0):
             done = file.write(lines, done)
     assert received == lines[:broken_off] + b"\n" + lines[6:]
+
+
+def test_a_pipe_opened_again_still_has_the_fragment(pipe):
+    path, reader = pipe
+    file = opened(path)
+    lines = b"z" * 100_000 + b"\n"
+    broken_off = file.write(lines, 0)
+    file.rewind(lines, broken_off)
+    file.open()
+    assert os.read(reader, 100_000) == lines[:broken_off]
+    file.write(LINES, 0)
+    assert os.read(reader, 100_000) == b"\n" + LINES
 
 
 def test_a_reader_that_is_gone_is_an_error_and_no_wait(tmp_path):
