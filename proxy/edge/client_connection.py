@@ -169,6 +169,10 @@ class ClientConnection(asyncio.Protocol):
         """Whether another request may follow."""
         return not (self._is_closing or self._edge.is_draining or self._has_overflowed)
 
+    def has_unread_body(self) -> bool:
+        """Whether the current request's body has not come to its end."""
+        return self._stage is _BODY
+
     def carries_stream(self) -> bool:
         """Whether a long-running request or a tunnel is under way."""
         return self._transaction is not None and self._transaction.is_stream

@@ -16,6 +16,7 @@ from proxy.routing.request_head import Field
 from proxy.wire.inbound import AnswerHead, BodyKind
 
 _LARGEST_HEAD: Final = 131072
+_FIRST_BYTE: Final = b"HTTP/"[0]
 _SWITCHING: Final = 101
 _FINAL: Final = 200
 
@@ -144,6 +145,9 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._remaining:
             self._receive_body(exchange, data)
+        elif self._answer is None and not self._head_size and data[0] != _FIRST_BYTE:
+            # llhttp reads RTSP/1.0 as if it were HTTP/1.0.
+            self._fail(exchange, BadGateway("the upstream's answer is malformed", detail="not HTTP"))
         else:
             self._parse(exchange, data)
 
@@ -192,8 +196,8 @@ class UpstreamConnection(asyncio.Protocol):
         status, version = self._parser.get_status_code(), self._parser.get_http_version()
         if status == _SWITCHING:
             return
-        self._head_size = 0
         if 100 <= status < _FINAL:  # noqa: PLR2004 (1xx)
+            self._head_size = 1  # the next head may begin within this read
             fields, self._fields = self._fields, []
             exchange.interim(status, fields, version)
         else:
@@ -269,7 +273,7 @@ class UpstreamConnection(asyncio.Protocol):
         answer, trailers, surplus = self._answer, self._trailers, self._has_surplus
         self._exchange = self._answer = None
         self._fields, self._trailers = [], []
-        self._remaining = 0
+        self._remaining = self._head_size = 0
         self._is_done = self._has_surplus = False
         self.answers += 1
         if (
