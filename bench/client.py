@@ -179,11 +179,10 @@ class Load:
         self.begin(workload)
         self.open_loop = True
         self.free.extend(self.connections)
-        loop = asyncio.get_running_loop()
-        start = loop.time()
+        start = perf_counter()  # the loop's own time is that of its last turn
         wanted = int(self.plan.rate * seconds)
         for number in range(wanted):
-            await asyncio.sleep(max(0.0, start + number / self.plan.rate - loop.time()))
+            await asyncio.sleep(max(0.0, start + number / self.plan.rate - perf_counter()))
             self.due(perf_counter_ns())
             if self.quiet.done():
                 break
