@@ -209,7 +209,7 @@ def test_a_body_is_not_asked_for_from_someone_who_is_refused(entry: Door) -> Non
 
 def test_a_client_that_is_still_sending_sees_the_early_refusal(entry: Door) -> None:
     wire = entry.connect()
-    wire.send(entry.head("POST", POD, "Content-Length: 20000000", roles=()))
+    wire.send(entry.head("POST", POD, "Content-Length: 80000000", roles=()))
     wire.send(b"x" * 200_000)
     time.sleep(0.1)
     assert wire.answer().status == 403
@@ -388,8 +388,8 @@ def test_a_slow_reader_holds_its_upstream_back(make_door: Maker) -> None:
 
     def script(wire: Wire) -> None:
         wire.request()
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n")
-        for _ in range(200):
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 80000000\r\n\r\n")
+        for _ in range(800):
             wire.send(b"z" * 100_000)
             sent[0] += 100_000
 
@@ -398,9 +398,9 @@ def test_a_slow_reader_holds_its_upstream_back(make_door: Maker) -> None:
     wire.sock.setsockopt(1, 8, 65536)
     wire.send(entry.head("GET", POD))
     time.sleep(0.7)
-    assert 0 < sent[0] < 12_000_000
+    assert 0 < sent[0] < 40_000_000
     wire.until(b"\r\n\r\n")
-    assert len(wire.exactly(20_000_000)) == 20_000_000
+    assert len(wire.exactly(80_000_000)) == 80_000_000
 
 
 def test_a_watch_flows_and_ends_in_a_clean_chunk(make_door: Maker) -> None:
