@@ -3,12 +3,13 @@
 Every problem is reported at once, each with its path in the file and the remedy. Nothing that is not understood is passed over.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -34,6 +35,12 @@ _RIGHTS = ("r", "rw")
 _RESOURCE = re.compile(r"\*?[a-z0-9][a-z0-9.-]*")
 _PATH = re.compile(r"/|(?:/(?:<[a-z]+>|[A-Za-z0-9._-]+))+(?:/\*)?")
 _NAME = re.compile(r"[!-;=?-~]+")
+
+
+class _Matcher(NamedTuple):
+    is_known: Callable[[str], bool]
+    remedy: str
+    takes_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ def _shown(value: object) -> str:
         case None:
             return "nothing"
         case str():
-            return f'"{value}"'
+            return json.dumps(value, ensure_ascii=False)
         case bool() | int() | float():
             return str(value).lower()
         case _:
@@ -135,15 +142,11 @@ def _surface_problems(surfaces: Any) -> Problems:
         yield from _name_problems(path, entry)
         for key in entry:
             if key in _MATCHERS:
-                yield from _matcher_problems(f"{path}.{key}", entry[key], *_MATCHERS[key])
-            elif key in _SWITCHES and not any(entry[key] is value or entry[key] == value for value in _SWITCHES[key]):
-                yield f"{path}.{key}", f"{_shown(entry[key])} is not known; use {' or '.join(map(_plainly, _SWITCHES[key]))}"
+                yield from _matcher_problems(f"{path}.{key}", entry[key], _MATCHERS[key])
+            elif key in _SWITCHES:
+                yield from _switch_problems(f"{path}.{key}", entry[key], _SWITCHES[key])
         if "paths" in entry and any(key in entry for key in _RESOURCE_MATCHERS):
             yield f"{path}.paths", f"never matches together with {', '.join(_RESOURCE_MATCHERS)}; use two rules"
-
-
-def _plainly(value: object) -> str:
-    return str(value).lower()
 
 
 def _name_problems(path: str, entry: dict[Any, Any]) -> Problems:
@@ -154,13 +157,19 @@ def _name_problems(path: str, entry: dict[Any, Any]) -> Problems:
         yield f"{path}.name", f"unknown surface {_shown(name)}; known are {', '.join(MANAGEMENT_SURFACES)}"
 
 
-def _matcher_problems(path: str, values: Any, is_known: Callable[[Any], bool], remedy: str) -> Problems:
+def _matcher_problems(path: str, values: Any, matcher: _Matcher) -> Problems:
     if not isinstance(values, list) or not values:
-        yield path, f"{_shown(values)} is not a list of values; use {remedy}"
+        yield path, f"{_shown(values)} is not a list of values; use {matcher.remedy}"
         return
     for number, value in enumerate(values):
-        if not is_known(value):
-            yield f"{path}[{number}]", f"unknown value {_shown(value)}; use {remedy}"
+        if not (matcher.is_known(value) if isinstance(value, str) else value is None and matcher.takes_null):
+            yield f"{path}[{number}]", f"unknown value {_shown(value)}; use {matcher.remedy}"
+
+
+def _switch_problems(path: str, value: Any, known: tuple[object, ...]) -> Problems:
+    # `1` equals True in Python, and is not `true` in YAML.
+    if not any(type(value) is type(choice) and value == choice for choice in known):
+        yield path, f"{_shown(value)} is not known; use {' or '.join(str(choice).lower() for choice in known)}"
 
 
 def _unbound_problems(unbound: Any) -> Problems:
@@ -199,28 +208,19 @@ def _right_problems(path: str, rights: dict[Any, Any], *, is_bound: bool) -> Pro
             yield path, f"unknown right {_shown(right)}; use r or rw"
 
 
-def _is_name(value: object) -> bool:
-    return value is None or value in {SYSTEM_NAME, ANY_NAME} or (isinstance(value, str) and _NAME.fullmatch(value) is not None)
-
-
-_MATCHERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "groups": (
-        lambda value: value == "" or (isinstance(value, str) and is_dns_subdomain(value)),
-        'API groups, "" for the core group',
+_MATCHERS: Mapping[str, _Matcher] = {
+    "groups": _Matcher(lambda text: text == "" or is_dns_subdomain(text), 'API groups, "" for the core group'),
+    "resources": _Matcher(lambda text: _RESOURCE.fullmatch(text) is not None, 'plural resource names, or "*suffix"'),
+    "namespaces": _Matcher(is_dns_label, "namespaces, null for requests without one", takes_null=True),
+    "names": _Matcher(
+        lambda text: text in {SYSTEM_NAME, ANY_NAME} or _NAME.fullmatch(text) is not None,
+        f'object names, "{ANY_NAME}", "{SYSTEM_NAME}", or null for requests without one',
+        takes_null=True,
     ),
-    "resources": (
-        lambda value: isinstance(value, str) and _RESOURCE.fullmatch(value) is not None,
-        'plural resource names, or "*suffix"',
-    ),
-    "namespaces": (
-        lambda value: value is None or (isinstance(value, str) and is_dns_label(value)),
-        "namespaces, null for requests without one",
-    ),
-    "names": (_is_name, f'object names, "{ANY_NAME}", "{SYSTEM_NAME}", or null for requests without one'),
-    "verbs": (lambda value: value in get_args(Verb), f"verbs: {', '.join(get_args(Verb))}"),
-    "methods": (lambda value: value in METHOD_VERBS, f"methods: {', '.join(METHOD_VERBS)}"),
-    "paths": (
-        lambda value: isinstance(value, str) and _PATH.fullmatch(value) is not None,
+    "verbs": _Matcher(lambda text: text in get_args(Verb), f"verbs: {', '.join(get_args(Verb))}"),
+    "methods": _Matcher(lambda text: text in METHOD_VERBS, f"methods: {', '.join(METHOD_VERBS)}"),
+    "paths": _Matcher(
+        lambda text: _PATH.fullmatch(text) is not None,
         'non-resource paths, "<word>" for one segment, "/*" at the end for anything below',
     ),
 }
