@@ -1,18 +1,16 @@
 """What the policy answers. Neither case has a truth value of its own: a reader must match on the class."""
 
-from dataclasses import dataclass
 from typing import Never, TypeAlias
 
+from msgspec import Struct
 
-class _NoTruth:
-    __slots__ = ()
 
+class _NoTruth(Struct, frozen=True):
     def __bool__(self) -> Never:
         raise TypeError("a decision has no truth value: match on Allowed and Denied")
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed(_NoTruth):
+class Allowed(_NoTruth, frozen=True):
     """Allowed by `granted_by`, a role of the token, through the included roles `through` (outermost first, without granted_by).
 
     `surface` is None for the proxy's own pages, which need no role; then `granted_by` is None too.
@@ -24,8 +22,7 @@ class Allowed(_NoTruth):
     verb: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Denied(_NoTruth):
+class Denied(_NoTruth, frozen=True):
     """Denied: nothing in the role set grants `verb` (a write when `is_write`) on `surface` in `scope`.
 
     `scope` is a phrase: `all projects`, `any project`, `project a`, `cluster a/prod`. Which roles would grant it is asked of the policy.

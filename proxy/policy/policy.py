@@ -6,7 +6,10 @@ what is routed: there is no second place from which a namespace or a cluster cou
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias, assert_never
+from functools import lru_cache
+from typing import Final, TypeAlias, assert_never
+
+from msgspec import Struct
 
 from proxy.policy.decision import Allowed, Decision, Denied
 from proxy.policy.permissions import Permissions
@@ -62,7 +65,7 @@ class _Right:
     by_pattern: Mapping[str, Chain]
 
 
-class _Question(NamedTuple):
+class _Question(Struct, frozen=True):
     """What a target asks of a role set: `holders` are the scopes to look in, most specific first, and who holds the right there.
 
     For a surface that is bound to no project, `anywhere` are the patterns of roles that reach it wherever they are held.
@@ -120,18 +123,18 @@ class Policy:
         return f"m:k8s:{target.ref.namespace}:{target.ref.name}@cluster-admin"
 
     def _question(self, target: ManagementApi | ClusterApi | MonitoringUi) -> _Question:
-        match target:
-            case ManagementApi():
-                return self._of_management_api(target)
-            case ClusterApi(ref=ref, info=info):
-                holders = self._of_cluster_api(ref, is_write=info.is_write)
-                return _Question(CLUSTER_API, info.verb, info.is_write, ref.namespace, ref.name, holders)
-            case MonitoringUi(ref=ref, method=method):
-                is_write = method not in READ_METHODS
-                holders = self._of_stacklight(ref, is_write=is_write)
-                return _Question(STACKLIGHT, method.lower(), is_write, ref.namespace, ref.name, holders)
-            case _:
-                assert_never(target)
+        # isinstance and not match: class patterns build a tuple of attributes each time, on the byte path.
+        if isinstance(target, ClusterApi):
+            ref, info = target.ref, target.info
+            holders = self._of_cluster_api(ref, is_write=info.is_write)
+            return _Question(CLUSTER_API, info.verb, info.is_write, ref.namespace, ref.name, holders)
+        if isinstance(target, ManagementApi):
+            return self._of_management_api(target)
+        if isinstance(target, MonitoringUi):
+            ref, is_write = target.ref, target.method not in READ_METHODS
+            holders = self._of_stacklight(ref, is_write=is_write)
+            return _Question(STACKLIGHT, target.verb, is_write, ref.namespace, ref.name, holders)
+        assert_never(target)
 
     def _of_management_api(self, target: ManagementApi) -> _Question:
         info = target.info
@@ -192,6 +195,7 @@ def _found_anywhere(roles: RoleSet, asked: _Question) -> tuple[str, Chain] | Non
     return None
 
 
+@lru_cache(maxsize=4096)
 def _in_place(chain: Chain, namespace: str | None, cluster: str | None) -> Chain:
     """Fill the project and cluster into the patterns of a chain; what is not known stays as it is written in the table."""
     if not chain:
