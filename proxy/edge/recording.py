@@ -97,7 +97,7 @@ class Record:
                 self.status,
                 bytes_in,
                 bytes_out,
-                None if seconds is None else round(seconds * 1000, 3),
+                None if seconds is None else int(seconds * 1_000_000) / 1000,
             )
         )
         if edge.audit is not None:
