@@ -130,7 +130,7 @@ def problems_of(file: Path) -> list[tuple[str, str]]:
     return []
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(pieces=st.lists(PIECES, max_size=30))
 def test_no_file_whatever_it_holds_ends_in_anything_but_settings_or_problems(tmp_path, pieces):
     file = tmp_path / "c.yaml"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.settings.cross_checks import cross_problems
@@ -55,7 +55,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(document=st.dictionaries(NAMES, VALUES, max_size=8), is_based=st.booleans())
 def test_plain_values_whatever_they_are_end_in_settings_or_problems(tmp_path_factory, document, is_based):
     document = document | GOOD if is_based else document
