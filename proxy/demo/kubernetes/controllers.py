@@ -49,12 +49,9 @@ class Controllers:
                 self._populate(owner)
 
     def _define(self, definition: Document) -> None:
-        names = definition["spec"]["names"]
-        conditions = [{"type": kind, "status": "True", "reason": kind} for kind in ("NamesAccepted", "Established")]
-        versions = [version["name"] for version in definition["spec"]["versions"] if version.get("storage")]
-        status = {"acceptedNames": names, "conditions": conditions, "storedVersions": versions}
-        if definition.get("status") != status:
-            self._store.put(DEFINITIONS, {**definition, "status": status})
+        accepted = workloads.accepted(definition)
+        if accepted != definition:
+            self._store.put(DEFINITIONS, accepted)
         self._catalogue.replace(self._store.list(DEFINITIONS))
 
     def _deploy(self, deployment: Document) -> None:

@@ -114,7 +114,7 @@ async def _followed(call: Call, store: Store, followed: Watch, matches: Predicat
         try:
             event = await asyncio.wait_for(followed.next(), min(left, _BOOKMARK_SECONDS))
         except TimeoutError:
-            if bookmarks:
+            if bookmarks and loop.time() < end:
                 yield _bookmark(call.resource, store.revision)
             continue
         if event is None:

@@ -133,10 +133,6 @@ class Catalogue:
         """None when nothing of that name is served."""
         return self._rows.get((group, version, plural))
 
-    def of_kind(self, api_version: str, kind: str) -> Resource | None:
-        """The resource that objects with this apiVersion and kind belong to."""
-        return next((row for row in self if row.api_version == api_version and row.kind == kind), None)
-
     def versions(self) -> dict[str, list[str]]:
         """Group → its versions, the core group first, preferred versions first."""
         groups: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from proxy.demo.kubernetes import access, api_path, non_resource, pod_ports, reading, reviews, writing
+from proxy.demo.kubernetes import access, api_path, non_resource, pod_ports, reading, reviews, workloads, writing
 from proxy.demo.kubernetes.access import Caller, Seen
 from proxy.demo.kubernetes.calls import Call, refusal
 from proxy.demo.kubernetes.controllers import DEFINITIONS, Controllers
@@ -62,15 +62,17 @@ class ApiServer:
 
     def _load(self, objects: list[Document]) -> None:
         # definitions first: they say which resources the others belong to
-        for document in sorted(objects, key=lambda each: each["kind"] != "CustomResourceDefinition"):
-            resource = self._catalogue.of_kind(document["apiVersion"], document["kind"])
-            if resource is None:
+        definitions = [workloads.accepted(each) for each in objects if each["kind"] == "CustomResourceDefinition"]
+        self._catalogue.replace(definitions)
+        kinds = {(row.api_version, row.kind): row.key for row in self._catalogue}
+        for document in [*definitions, *(each for each in objects if each["kind"] != "CustomResourceDefinition")]:
+            key = kinds.get((document["apiVersion"], document["kind"]))
+            if key is None:
                 raise ValueError(f"no resource for {document['apiVersion']} {document['kind']}")
-            kept = self._store.put(resource.key, document)
-            if resource.key == DEFINITIONS:
-                self._controllers.written(resource.key, kept)
+            self._store.put(key, document)
         for key, kept in self._store.everything():
-            self._controllers.written(key, kept)
+            if key != DEFINITIONS:
+                self._controllers.written(key, kept)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

@@ -127,6 +127,14 @@ def _address(uid: str) -> str:
     return f"10.233.{64 + number % 64}.{2 + number // 64 % 250}"
 
 
+def accepted(definition: Document) -> Document:
+    """A CustomResourceDefinition whose names are taken and whose resource is served."""
+    conditions = [{"type": kind, "status": "True", "reason": kind} for kind in ("NamesAccepted", "Established")]
+    versions = [version["name"] for version in definition["spec"]["versions"] if version.get("storage")]
+    status = {"acceptedNames": definition["spec"]["names"], "conditions": conditions, "storedVersions": versions}
+    return {**definition, "status": status}
+
+
 def service_address(namespace: str | None, name: str | None) -> str:
     """The virtual address of a service."""
     number = int(uid_for(namespace, name)[:4], 16)
