@@ -149,16 +149,13 @@ class Load:
     def answered(self, connection: Connection) -> None:
         """A good answer is complete: go on, or notice that the last one came."""
         self.count += 1
-        if self.open_loop:
-            self.latencies.append(perf_counter_ns() - connection.started)
-            if self.waiting:
-                self.launch(connection, self.waiting.popleft())
-                return
-            self.free.append(connection)
-        elif self.left > 0 and connection.send():
+        if not self.open_loop and self.left > 0 and connection.send():
             self.left -= 1
             return
         self.outstanding -= 1
+        if self.open_loop:
+            self.latencies.append(perf_counter_ns() - connection.started)
+            self.set_free(connection)
         if not self.outstanding and not (self.open_loop and self.left):
             self.finish()
 
@@ -198,6 +195,13 @@ class Load:
             self.waiting.append(now)
         else:
             self.fail("no answer for a second: the rate is too high")
+
+    def set_free(self, connection: Connection) -> None:
+        """An open-loop connection has nothing outstanding: the request that waits longest takes it."""
+        if self.waiting:
+            self.launch(connection, self.waiting.popleft())
+        else:
+            self.free.append(connection)
 
     def launch(self, connection: Connection, started: int) -> None:
         """Send one request of the open loop."""

@@ -62,6 +62,12 @@ def test_the_open_loop_keeps_its_rate(upstream: tuple[int, int]) -> None:
     assert outcome.seconds >= 0.24
 
 
+def test_open_loop_requests_wait_for_a_free_connection(upstream: tuple[int, int]) -> None:
+    outcome = run_client(plan(upstream[1], rate=100_000.0, seconds=0.002, connections=1), "direct")
+    assert outcome.answers == len(outcome.latencies_ns) == 200
+    assert max(outcome.latencies_ns) > 10 * min(outcome.latencies_ns), "the last waited for those before it"
+
+
 def test_a_wrong_answer_ends_the_measurement(upstream: tuple[int, int]) -> None:
     not_rewritten = Workload([User("t")], [["/k8s/a/b/api/v1/a"]])
     with pytest.raises(Unusable, match=r"direct: not 200: .* 400 "):
