@@ -18,7 +18,10 @@ def demo(
         ),
     ] = None,
     tour: Annotated[
-        bool, typer.Option("--tour", help="Print what the proxy answers to every sample user, and end: 0 if all as the policy says, else 1.")
+        bool,
+        typer.Option(
+            "--tour", help="Print what the proxy answers to every sample user, and end: 0 if all as the policy says, else 1."
+        ),
     ] = False,
 ) -> int:
     """Run everything embedded on loopback: an OpenID provider with sample users, Kubernetes APIs, StackLight, and the proxy.

@@ -4,7 +4,7 @@ import os
 import secrets
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from proxy.demo.configuration import Server, Stack, configuration
 from proxy.demo.files import write_private, yaml_text
 from proxy.demo.kubeconfig import kubeconfig
 from proxy.demo.kubernetes import ApiServer, child_objects, management_objects
+from proxy.demo.kubernetes.documents import Document
 from proxy.demo.loopback import ADDRESS, free_port, listening_socket, port_of, serving
 from proxy.demo.people import PEOPLE, Person
 from proxy.demo.provider import Provider
@@ -23,6 +24,7 @@ from proxy.demo.provider.clients import PROXY_CLIENT_ID
 from proxy.demo.scenery import CHILD_CLUSTERS, ChildCluster
 from proxy.demo.stacklight import Alertmanager, Grafana, Prometheus
 
+PROXY_USER = "mosk-proxy"  # who the proxy is to the Kubernetes APIs when it impersonates others
 TOKEN_SECONDS = 24 * 3600  # the longest life that the proxy believes by default
 FIRST_CONTEXT = "kaas-writer@kaas"
 
@@ -100,11 +102,19 @@ class _Surroundings:
         self.authority = CertificateAuthority(folder)
 
     async def start_provider(self) -> Provider:
-        listener = listening_socket()
+        listener = self._stack.enter_context(listening_socket())
         provider = Provider(f"https://{ADDRESS}:{port_of(listener)}", self.proxy_url)
         certificate = self.authority.issue("provider").ssl_context()
         await self._stack.enter_async_context(serving(provider.application(), listener, certificate))
         return provider
+
+    async def start_api(self, name: str, objects: Iterable[Document]) -> Server:
+        token = secrets.token_urlsafe(32)
+        write_private(self._folder / f"{name}.token", token)
+        server = ApiServer(objects, name=name, tokens={token: PROXY_USER})
+        self._stack.push_async_callback(server.stop)
+        port = await server.start(ADDRESS, 0, self.authority.issue(name).ssl_context())
+        return Server(f"https://{ADDRESS}:{port}", f"{name}.token")
 
     async def start_stack(self, cluster: ChildCluster) -> Stack:
         prefix = f"/sl/{cluster}"

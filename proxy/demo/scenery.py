@@ -17,7 +17,8 @@ class ChildCluster:
         return f"{self.project}/{self.name}"
 
 
-CHILD_CLUSTERS = (
-    ChildCluster("team-a", "prod", ("prod-control-0", "prod-worker-0", "prod-worker-1")),
-    ChildCluster("team-b", "dev", ("dev-control-0", "dev-worker-0")),
+_NODES = ("master-0", "master-1", "master-2", "worker-0", "worker-1")
+CHILD_CLUSTERS = tuple(
+    ChildCluster(project, name, tuple(f"{name}-{node}" for node in _NODES))
+    for project, name in (("team-a", "prod"), ("team-b", "dev"))
 )
