@@ -186,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
         """Take no further request."""
         self._is_closing = True
         if self._stage is _HEAD and self._reader is None:
-            self.transport.close()
+            self._close()
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Send parts of an answer in one go."""
@@ -232,11 +232,10 @@ class ClientConnection(asyncio.Protocol):
         elif self._has_overflowed:
             self._refuse_head(Malformed("too many requests were sent ahead of their answers"), b"")
         elif not keep_alive or self._is_closing:
-            self._stage = _DRAINING
             if self._waiting:
                 self._drain()
             else:
-                self.transport.close()
+                self._close()
         else:
             self._stage = _HEAD
             self._deadline = self._edge.loop.time() + self._edge.settings.idle_seconds
@@ -396,6 +395,12 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write(answer)
         self._drain()
 
+    def _close(self) -> None:
+        """Close once what is buffered was sent; a client that does not read it has so long as for a body."""
+        self._stage = _DRAINING
+        self._deadline = self._edge.loop.time() + self._edge.settings.body_idle_seconds
+        self.transport.close()
+
     def _drain(self) -> None:
         """Read a little of what still comes before closing: a close with unread bytes is a reset, which may eat our answer."""
         self._stage = _DRAINING
@@ -418,6 +423,6 @@ class ClientConnection(asyncio.Protocol):
         elif self._stage is _BODY and transaction is not None:
             transaction.refuse(RequestTimeout("the request's body stopped arriving"))
         elif self._stage is _HEAD:
-            self.transport.close()
+            self._close()
         else:
             self.transport.abort()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 HIGH_WATER: Final = 65536
+_FLUSH_SECONDS: Final = 30.0
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 
@@ -43,10 +44,12 @@ class Tunnel:
         self.client.transport.close()
         self.upstream.transport.close()
 
-    def end_lost(self) -> None:
-        """Note that one of the two transports is gone."""
+    def end_lost(self, end: "TunnelEnd") -> None:
+        """Note that one of the two transports is gone; the other has a while to take what is buffered for it."""
         self._open -= 1
-        if not self._open:
+        if self._open:
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, end.other.transport.abort)
+        else:
             self._on_closed()
 
 
@@ -86,7 +89,7 @@ class TunnelEnd(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.other.transport.close()
-        self.tunnel.end_lost()
+        self.tunnel.end_lost(self)
 
 
 def keep_alive(transport: asyncio.Transport) -> None:
