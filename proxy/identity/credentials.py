@@ -19,7 +19,7 @@ def bearer(authorization: Sequence[bytes], websocket_protocols: Sequence[bytes] 
     Takes the values of all `Authorization` lines, and of all `Sec-WebSocket-Protocol` lines of a WebSocket opening (of no other
     request). Raises Unauthenticated for anything but exactly one well-formed token.
     """
-    from_protocol = _protocol_token(websocket_protocols) if websocket_protocols else None
+    from_protocol = _protocol_token(websocket_protocols)
     if not authorization:
         return from_protocol
     if len(authorization) > 1 or from_protocol is not None:

@@ -71,9 +71,9 @@ def read(token: bytes, algorithms: Collection[str]) -> CompactToken:
     """Split a token and check its header; raises Unauthenticated."""
     if len(token) > MAX_TOKEN_BYTES:
         raise Unauthenticated("token too long")
-    header, dot, rest = token.partition(b".")
-    payload, second_dot, signature = rest.rpartition(b".")
-    if not (dot and second_dot) or b"." in payload or len(header) > _MAX_HEADER_BYTES or len(signature) > _MAX_SIGNATURE_BYTES:
+    header, _, rest = token.partition(b".")
+    payload, dot, signature = rest.rpartition(b".")
+    if not dot or b"." in payload or len(header) > _MAX_HEADER_BYTES or len(signature) > _MAX_SIGNATURE_BYTES:
         raise Unauthenticated("token malformed", detail="not a signed token in compact form")
     parameters = _json_object(header, part="header")
     algorithm, key_id = _checked_header(parameters, algorithms)
@@ -101,7 +101,8 @@ def claimed_issuer(token: CompactToken) -> str:
 
 def decode_base64url(text: bytes) -> bytes:
     """Decode canonical unpadded base64url (RFC 7515 section 2, RFC 4648 section 3.5); raises ValueError for any other spelling."""
-    if b"+" in text or b"/" in text or b"=" in text or b"\\" in text or b'"' in text:
+    # The other alphabet, and escapes of JSON: what the decoder below would take. Padding has no place among the last characters.
+    if b"+" in text or b"/" in text or b"\\" in text:
         raise ValueError("not base64url")
     if text and text[-1] not in _LAST_CHARACTERS[len(text) % 4]:
         raise ValueError("not canonical base64url")

@@ -65,6 +65,9 @@ def test_an_identity_holds_what_the_token_says():
         ({"typ": "Refresh"}, "token type not accepted"),
         ({"typ": "refresh"}, "token type not accepted"),
         ({"typ": "Offline"}, "token type not accepted"),
+        ({"typ": "Bearer"}, None),
+        ({"typ": "ID"}, None),
+        ({"typ": ["Refresh"]}, None),
         # moments
         ({"exp": ABSENT}, "token without a valid exp"),
         ({"exp": None}, "token without a valid exp"),

@@ -79,6 +79,7 @@ def test_another_scheme_gets_no_error_code():
     ("line", "left"),
     [
         (b"v5.channel.k8s.io,  v4.channel.k8s.io ,", b"v5.channel.k8s.io,  v4.channel.k8s.io ,"),
+        (b" v5.channel.k8s.io ", b" v5.channel.k8s.io "),
         (b"v5.channel.k8s.io, " + ENTRY + b",  v4.channel.k8s.io", b"v5.channel.k8s.io,  v4.channel.k8s.io"),
         (ENTRY + b", v5.channel.k8s.io", b"v5.channel.k8s.io"),
         (ENTRY.upper() + b", v5.channel.k8s.io", b"v5.channel.k8s.io"),

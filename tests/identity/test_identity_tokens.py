@@ -137,8 +137,20 @@ def test_what_is_no_compact_token_is_refused(token):
     assert refusal(token) == "token malformed"
 
 
+@pytest.mark.parametrize("rest", [b"", b".", b".e30", b".e30.AAAA.AAAA", b"..e30.AAAA", b".e30..AAAA"])
+def test_a_good_header_before_other_than_two_parts_is_refused(mint, rest):
+    with pytest.raises(Unauthenticated, match="token malformed"):
+        tokens.read(mint({}).split(b".")[0] + rest, ACCEPTED)
+
+
+@pytest.mark.parametrize("key_id", ["k", "k" * 256, "../../etc/passwd", "ключ"])
+def test_a_key_id_is_any_short_text(mint, key_id):
+    assert tokens.read(mint({}, {"alg": "RS256", "kid": key_id}), ACCEPTED).key_id == key_id
+
+
 def test_a_long_token_is_refused_unread():
-    assert refusal(b"a" * (tokens.MAX_TOKEN_BYTES + 1)) == "token too long"
+    assert refusal(b"a" * 65_537) == "token too long"
+    assert refusal(b"a" * 65_536) == "token malformed"
 
 
 def spellings(segment):
@@ -263,6 +275,35 @@ def test_a_refusal_never_holds_the_token(mint, public_key):
         assert len(caught.value.detail) < 200
         assert "secret" not in caught.value.detail
         assert hostile.split(b".")[1].decode() not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"AAA+",
+        b"AA/A",
+        b"AAA=",
+        b"AA==",
+        b"AA=A",
+        b"A===",
+        b"A",
+        b"AAAAA",
+        b"AB",
+        b"AAB",
+        b"AA A",
+        b"AAA\n",
+        b'AAA"',
+        b"AA\\u0041",
+        b"\\u0041" * 4,
+        b"\\/" * 4,
+        b"AA\xc3\xa4",
+        b"\x00AAA",
+        b"AAA.",
+    ],
+)
+def test_no_other_spelling_of_base64url(text):
+    with pytest.raises(ValueError):
+        tokens.decode_base64url(text)
 
 
 @given(st.binary(max_size=60))

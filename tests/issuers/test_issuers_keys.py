@@ -1,6 +1,7 @@
 import base64
 import json
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from hypothesis import given
@@ -45,6 +46,17 @@ def test_what_a_key_may_serve(jwk, algorithms):
     assert parse(jwk).keys[0].algorithms == algorithms
 
 
+def test_a_key_verifies_what_it_serves_and_nothing_else():
+    signature = jwt.get_algorithm_by_name("RS256").sign(b"text", RSA_PRIVATE)
+    key = parse(RSA).keys[0]
+    assert key.verify("RS256", b"text", signature)
+    assert not key.verify("RS256", b"Text", signature)
+    assert not key.verify("RS256", b"text", b"")
+    assert not key.verify("PS256", b"text", signature)
+    assert not parse({**RSA, "alg": "PS256"}).keys[0].verify("RS256", b"text", signature)
+    assert not key.verify("none", b"text", b"")
+
+
 def test_the_issuer_limits_the_algorithms():
     assert parse(RSA, algorithms={"PS256", "ES256"}).keys[0].algorithms == {"PS256"}
 
@@ -87,6 +99,11 @@ def test_an_unusable_key_is_left_out_by_name_and_spoils_no_other(jwk, reason):
     assert [key.key_id for key in key_set.keys] == ["good"]
     assert len(key_set.left_out) == 1
     assert reason in key_set.left_out[0]
+
+
+def test_a_left_out_key_is_named_by_its_id_or_its_place():
+    key_set = parse(GOOD, OCT, {**OCT, "kid": "old"}, "key")
+    assert key_set.left_out == ("key 1: symmetric", "kid 'old': symmetric", "key 3: not an object")
 
 
 def test_a_key_for_encryption_is_passed_over_in_silence():
