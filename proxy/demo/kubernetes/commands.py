@@ -38,12 +38,11 @@ async def _cat(process: Process) -> int:
 
 async def _head(process: Process) -> int:
     count, names = _count(process.arguments, 10)
-    left = abs(count)
-    async for line in _lines(process, names):
-        if left <= 0:
+    lines = _lines(process, names)
+    for _ in range(count):
+        if (line := await anext(lines, None)) is None:
             break
         await process.stdout(line)
-        left -= 1
     return 0
 
 
