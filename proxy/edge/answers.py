@@ -40,12 +40,23 @@ def is_api_target(target: bytes) -> bool:
 
 
 def error_answer(
-    error: RequestError, request_id: str, *, as_page: bool, keep_alive: bool, is_tls: bool, with_body: bool
+    error: RequestError,
+    request_id: str,
+    *,
+    as_page: bool,
+    keep_alive: bool,
+    is_tls: bool,
+    with_body: bool,
+    with_warning: bool = False,
 ) -> bytes:
-    """Serialise the answer to a request that failed; `with_body` is false for HEAD, whose length is announced all the same."""
+    """Serialise the answer to a request that failed; `with_body` is false for HEAD, whose length is announced all the same.
+
+    `with_warning` repeats the message where kubectl shows it whatever was asked for: it does not read the Status object when its
+    discovery fails, and prints "unknown" instead (client-go, `rest.Result.Raw`).
+    """
     text = _error_page(error, request_id) if as_page else _status_object(error, request_id)
     content_type = "text/html; charset=utf-8" if as_page else "application/json"
-    extra = _challenge(error) + _retry_after(error)
+    extra = _challenge(error) + _retry_after(error) + (_warning(error) if with_warning else b"")
     return answer(error.status, content_type, text, request_id, extra, keep_alive=keep_alive, is_tls=is_tls, with_body=with_body)
 
 
@@ -125,6 +136,14 @@ def _challenge(error: RequestError) -> bytes:
         description = error.message.replace("\\", "").replace('"', "'")
         challenge += f', error="{error.error}", error_description="{description}"'
     return f"WWW-Authenticate: {challenge}\r\n".encode("ascii", "replace")
+
+
+def _warning(error: RequestError) -> bytes:
+    """Word a message as Kubernetes words its warnings (RFC 7234 section 5.5; apimachinery, `net.NewWarningHeader`)."""
+    if not error.message.isprintable():
+        return b""
+    text = error.message.replace("\\", "\\\\").replace('"', '\\"')
+    return f'Warning: 299 - "{text}"\r\n'.encode("ascii", "replace")
 
 
 def _retry_after(error: RequestError) -> bytes:

@@ -17,7 +17,7 @@ from proxy.forwarding.exchange import Exchange, Request, Stage
 from proxy.forwarding.tunnel import Tunnel
 from proxy.identity.principal import Identity
 from proxy.routing.request_head import RequestHead
-from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi, OwnPage
+from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi, OwnPage, Target
 from proxy.wire.outbound import request_bytes
 
 if TYPE_CHECKING:
@@ -290,6 +290,7 @@ class Transaction:
             keep_alive=keep_alive,
             is_tls=self._edge.settings.is_tls,
             with_body=head.method != "HEAD",
+            with_warning=_is_discovery(self._record.target),
         )
         self._answer_ourselves(answer, keep_alive=keep_alive)
 
@@ -328,6 +329,11 @@ class Transaction:
             bytes_out = exchange.bytes_out
             record.status = record.status or exchange.status or None
         record.end(edge, bytes_in, bytes_out)
+
+
+def _is_discovery(target: Target | None) -> bool:
+    """Whether a Kubernetes API is asked what there is, not for an object."""
+    return isinstance(target, ManagementApi | ClusterApi) and not target.info.is_resource_request
 
 
 def _kind_of_stream(target: AnyTarget) -> str:
