@@ -96,7 +96,8 @@ class AuditWriter:
         self._settle(lines, self._file.rewind(lines, done))
 
     def _settle(self, lines: bytes, done: int) -> None:
-        count, written = lines.count(b"\n"), lines.count(b"\n", 0, done)
+        count = lines.count(b"\n")
+        written = count if done == len(lines) else lines.count(b"\n", 0, done)
         self.written += written
         self.abandoned += count - written
         self.settled_bytes += len(lines) - count
