@@ -29,7 +29,6 @@ _PLAIN_APPLICATION_REQUEST = re.compile(
 # Words in a resource's place that mean something else (requestinfo.go).
 _NOT_A_RESOURCE = NAMESPACE_SUBRESOURCES | {"namespaces", "watch", "proxy"}
 _APPLICATION = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
-_APPLICATION_HOST_LABELS = 3
 _NOTHING_HERE = "There is nothing at this path"
 
 
@@ -75,7 +74,7 @@ class Routes:
             raise Misdirected("This host is not served here")
         labels = name.removesuffix(domain).split(".")
         app, cluster, namespace = labels[0], ".".join(labels[1:-1]), labels[-1]
-        if len(labels) < _APPLICATION_HOST_LABELS or not (_is_application(app) and _is_cluster(namespace, cluster)):
+        if not (_is_application(app) and _is_cluster(namespace, cluster)):
             raise Misdirected("This host is not served here")
         return ClusterRef(namespace, cluster), app
 

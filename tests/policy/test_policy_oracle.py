@@ -113,7 +113,7 @@ urls = st.one_of(
 methods = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.sets(st.sampled_from(ROLES), max_size=3), methods, urls, st.sampled_from(list(POLICIES)))
 def test_decisions_are_those_of_a_second_reading(roles, method, url, management):
     target = ROUTES.resolve(method, None, url.encode())
@@ -123,7 +123,7 @@ def test_decisions_are_those_of_a_second_reading(roles, method, url, management)
         assert decision.surface == policy_oracle.surface_of(method, url.removeprefix("/kaas"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(methods, urls, st.sampled_from(list(POLICIES)))
 def test_the_roles_that_would_grant_are_exactly_those_that_do(method, url, management):
     policy = POLICIES[management]

@@ -491,7 +491,7 @@ segments = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(
         st.sampled_from([pattern.replace("<ns>", "a").replace("<cluster>", "prod") for pattern in ROLE_PATTERNS]), max_size=4

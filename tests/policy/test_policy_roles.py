@@ -114,6 +114,7 @@ def test_a_role_set_keeps_order_and_drops_repetition():
     roles = RoleSet.from_strings(given_roles)
     assert roles.strings == ("m:sl:a:prod@admin", "m:kaas:b@writer", "m:kaas@reader")
     assert roles.kaas_strings == ("m:kaas:b@writer", "m:kaas@reader")
+    assert roles.by_scope["m:kaas:b"] == ("writer",)
 
 
 def test_a_role_set_is_indexed_by_scope_with_the_least_privilege_first():

@@ -269,7 +269,7 @@ def outcome(call, *arguments):
         return type(error), error.message
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.sampled_from(METHODS), targets)
 @example("GET", b"/sl/a/prod/grafana/..")
 @example("GET", b"/sl/a/prod/grafana/.?x")
@@ -296,7 +296,7 @@ def test_common_requests_take_the_short_cut(target):
     assert plain_request("GET", target) is not None
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.one_of(st.sampled_from(METHODS), st.text()),
     st.one_of(st.none(), st.sampled_from(["entry.example", "g.c.n.ui.example", "ui.example"]), st.text()),
@@ -307,7 +307,7 @@ def test_resolving_is_total(method, host, target):
     assert isinstance(found, ManagementApi | ClusterApi | MonitoringUi | OwnPage | tuple)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.sampled_from(METHODS), targets)
 def test_what_is_judged_is_what_is_sent(method, target):
     """The upstream's path and query are the bytes of the request behind the prefix, and the scope is the prefix's own."""
