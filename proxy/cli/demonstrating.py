@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import uvloop
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from proxy import app, settings
 from proxy.cli.main import INTERRUPTED
@@ -16,6 +17,7 @@ from proxy.demo.people import PEOPLE
 from proxy.demo.run import Demonstration, demonstration
 from proxy.demo.tour import Answer, answers_table, questions_table, surprises, take
 
+_WIDE = 120  # the longest row of any table fits
 _PIPE_WIDTH = 160  # no cell of a table is folded where nobody can widen the window
 
 
@@ -74,7 +76,7 @@ def _introduce(console: Console, running: Demonstration, admin_url: str) -> None
     ):
         _say(console, f"{name:<14}{value}")
     console.print("\n[bold]Sample users[/], whose password is their name\n")
-    console.print(_users_table())
+    console.print(_users_table(is_wide=console.width >= _WIDE))
     console.print("\n[bold]Try[/], in another terminal\n")
     for line in _examples(running):
         _say(console, f"  {line}")
@@ -90,20 +92,21 @@ def _examples(running: Demonstration) -> Sequence[str]:
     )
 
 
-def _users_table() -> Table:
+def _users_table(*, is_wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("user", no_wrap=True)
-    table.add_column("roles")
-    table.add_column("may")
+    for heading in ("user", "roles", "may") if is_wide else ("user", "may, by its roles"):
+        table.add_column(heading)
     for person in PEOPLE:
-        table.add_row(person.username, "\n".join(person.roles) or "-", person.can)
+        roles = Text("\n".join(person.roles) or "-", style="dim")
+        cells = (roles, person.can) if is_wide else (Text(f"{person.can}\n").append_text(roles),)
+        table.add_row(person.username, *cells)
     return table
 
 
 def _show_tour(console: Console, answers: Sequence[Answer]) -> bool:
     """Whether every answer was the expected one."""
-    console.print("\n[bold]Tour[/]: what the running proxy answers\n")
-    console.print(questions_table())
+    console.print("\n[bold]Tour[/]: what the running proxy answers, all writes being dry runs\n")
+    console.print(questions_table(is_wide=console.width >= _WIDE))
     console.print()
     console.print(answers_table(answers))
     console.print("\n[green]2xx[/] allowed   [red]403[/] refused   [red]401[/] not signed in   ! not what the policy says")

@@ -37,10 +37,10 @@ class Person:
 
 
 PEOPLE: tuple[Person, ...] = (
-    Person("kaas-global-admin", ("m:kaas@global-admin",), "projects and role bindings everywhere, nothing inside them"),
+    Person("kaas-global-admin", ("m:kaas@global-admin",), "projects and role bindings, nothing inside them"),
     Person("kaas-management-admin", ("m:kaas@management-admin",), "the whole management API, no child cluster"),
     Person("kaas-operator", ("m:kaas@operator",), "bare metal of every project, nothing else"),
-    Person("kaas-writer", ("m:kaas@writer",), "every project and child cluster, not the management cluster"),
+    Person("kaas-writer", ("m:kaas@writer",), "every project and its clusters, no management cluster"),
     Person("kaas-reader", ("m:kaas@reader",), "reads every project; no secrets, no child cluster"),
     Person("team-a-writer", ("m:kaas:team-a@writer",), "project team-a and its clusters", "team-a"),
     Person("team-a-operator", ("m:kaas:team-a@operator",), "the same, bare metal read only", "team-a"),

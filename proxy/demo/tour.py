@@ -19,6 +19,7 @@ from proxy.demo.people import PEOPLE, Person
 Expectation: TypeAlias = Literal["+", "-", "0"]  # allowed, refused, not signed in
 NOBODY = "(no token)"
 _SECONDS = 30
+_DRY_RUN = "?dryRun=All"
 _MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -37,22 +38,22 @@ QUESTIONS = (
     Question(
         "create a project",
         "POST",
-        "/kaas/api/v1/namespaces?dryRun=All",
+        f"/kaas/api/v1/namespaces{_DRY_RUN}",
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-c"}},
     ),
     Question("read the clusters of team-a", "GET", "/kaas/apis/cluster.k8s.io/v1alpha1/namespaces/team-a/clusters"),
     Question(
         "upgrade cluster team-a/prod",
         "PATCH",
-        "/kaas/apis/cluster.k8s.io/v1alpha1/namespaces/team-a/clusters/prod?dryRun=All",
-        {"metadata": {"annotations": {"example.test/tour": "taken"}}},
+        f"/kaas/apis/cluster.k8s.io/v1alpha1/namespaces/team-a/clusters/prod{_DRY_RUN}",
+        {"spec": {"providerSpec": {"value": {"release": "mosk-17-4-1-25-1-1"}}}},
     ),
     Question("read the machines of all projects", "GET", "/kaas/apis/cluster.k8s.io/v1alpha1/machines"),
     Question("read the bare metal of team-a", "GET", "/kaas/apis/metal3.io/v1alpha1/namespaces/team-a/baremetalhosts"),
     Question(
         "add bare metal to team-a",
         "POST",
-        "/kaas/apis/metal3.io/v1alpha1/namespaces/team-a/baremetalhosts?dryRun=All",
+        f"/kaas/apis/metal3.io/v1alpha1/namespaces/team-a/baremetalhosts{_DRY_RUN}",
         {"apiVersion": "metal3.io/v1alpha1", "kind": "BareMetalHost", "metadata": {"name": "tour", "namespace": "team-a"}},
     ),
     Question("read the secrets of team-a", "GET", "/kaas/api/v1/namespaces/team-a/secrets"),
@@ -163,14 +164,16 @@ def surprises(answers: Sequence[Answer]) -> list[str]:
     ]
 
 
-def questions_table() -> Table:
-    """What the numbers at the head of the tour's table mean."""
+def questions_table(*, is_wide: bool) -> Table:
+    """What the numbers at the head of the tour's table mean; the requests stand below when the window is not wide."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(justify="right", style="bold")
     table.add_column()
-    table.add_column(style="dim", overflow="fold")
+    table.add_column(overflow="fold")
     for number, question in enumerate(QUESTIONS, start=1):
-        table.add_row(str(number), question.says, f"{question.method} {question.path}")
+        request = Text(f"{question.method} {question.path.removesuffix(_DRY_RUN)}", style="dim")
+        cells = (question.says, request) if is_wide else (Text(f"{question.says}\n").append_text(request),)
+        table.add_row(str(number), *cells)
     return table
 
 

@@ -1,5 +1,6 @@
 """`mosk-proxy demo`: what it prints, when it ends, and what it leaves behind."""
 
+import io
 import os
 import re
 import signal
@@ -9,9 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from proxy.cli.demonstrating import _users_table
 from proxy.cli.main import INTERRUPTED, run
 from proxy.demo.loopback import listening_socket, port_of
+from proxy.demo.people import PEOPLE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,6 +76,14 @@ def test_demonstration_cleans_up_when_ended_before_it_is_ready(tmp_path: Path) -
     assert (running.returncode, complaints) == (0, "")
     assert "ready: " not in rest
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("is_wide", "width"), [(False, 80), (True, 120)])
+def test_every_user_is_shown_whole_with_roles_and_rights(is_wide: bool, width: int) -> None:
+    text = io.StringIO()
+    Console(file=text, width=width).print(_users_table(is_wide=is_wide))
+    for person in PEOPLE:
+        assert all(said in text.getvalue() for said in (person.username, *person.roles, person.can))
 
 
 def test_interrupted_tour_is_no_success(tmp_path: Path) -> None:

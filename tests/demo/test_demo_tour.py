@@ -114,7 +114,17 @@ def test_tables_fit_a_usual_terminal_and_a_pipe_gets_no_colour() -> None:
     text = io.StringIO()
     console = Console(file=text, width=80)
     console.print(answers_table(answers))
-    console.print(questions_table())
+    console.print(questions_table(is_wide=False))
     assert "…" not in text.getvalue()
     assert "\x1b" not in text.getvalue()
     assert all(name in text.getvalue() for name in EXPECTED)
+
+
+def test_each_question_takes_one_line_where_there_is_room() -> None:
+    text = io.StringIO()
+    Console(file=text, width=120).print(questions_table(is_wide=True))
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    assert all(
+        line.endswith(f"{question.method} {question.path.removesuffix('?dryRun=All')}")
+        for line, question in zip(lines, QUESTIONS, strict=True)
+    )
