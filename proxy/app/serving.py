@@ -26,9 +26,15 @@ def serve(settings: Settings, config_path: Path) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, config_path))
     except (OSError, RuntimeError, SettingsError) as error:
-        print(f"mosk-proxy: {error}", file=sys.stderr)  # noqa: T201 (one line to the operator)
+        print(f"mosk-proxy: {_in_one_line(error)}", file=sys.stderr)  # noqa: T201 (what a command line is for)
         return _FAILED
     return 0
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def _require_compiled_parser() -> None:
@@ -39,16 +45,17 @@ def _require_compiled_parser() -> None:
 
 async def _serve(settings: Settings, config_path: Path) -> None:
     async with running(settings, config_path) as proxy:
+        stop = _obey_signals(proxy)
         log.info("serving on %s as %s; probes and metrics on %s", proxy.url, settings.public_url, proxy.admin_url)
-        await _until_told_to_stop(proxy)
+        await stop.wait()
         timeouts = proxy.reloader.settings.timeouts
         log.info("draining: %s s of service, then at most %s s", timeouts.drain_delay_seconds, timeouts.drain_seconds)
         await proxy.edge.drain(timeouts.drain_delay_seconds, timeouts.drain_seconds)
     log.info("stopped")
 
 
-async def _until_told_to_stop(proxy: RunningProxy) -> None:
-    """Wait for SIGTERM or SIGINT; a second one ends the drain that follows, SIGHUP reloads."""
+def _obey_signals(proxy: RunningProxy) -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set; a second one ends the drain that follows, SIGHUP reloads."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -64,4 +71,4 @@ async def _until_told_to_stop(proxy: RunningProxy) -> None:
     loop.add_signal_handler(signal.SIGTERM, on_stop)
     loop.add_signal_handler(signal.SIGINT, on_stop)
     loop.add_signal_handler(signal.SIGHUP, on_reload)
-    await stop.wait()
+    return stop
