@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from proxy.routing.paths import DNS_LABEL, DNS_SUBDOMAIN
+
 # Least privilege first: the order in which roles are looked at, and offered to someone who was refused.
 ROLE_NAMES: Mapping[str, tuple[str, ...]] = {
     "m:sl:<ns>:<cluster>": ("stacklight-admin", "admin"),
@@ -31,10 +33,7 @@ _INCLUSIONS: Mapping[str, tuple[str, ...]] = {
     "m:sl:<ns>:<cluster>@admin": ("m:sl:<ns>:<cluster>@stacklight-admin",),
 }
 
-# RFC 1123 label, and the subdomain as Kubernetes checks it (apimachinery, `util/validation`): 253 characters, its labels unbounded.
-_NAMESPACE = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-_CLUSTER = r"(?![.a-z0-9-]{254})[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*"
-_FORMS: Mapping[str, str] = {"<ns>": _NAMESPACE, "<cluster>": _CLUSTER}
+_FORMS: Mapping[str, str] = {"<ns>": DNS_LABEL, "<cluster>": DNS_SUBDOMAIN}
 
 
 def _expression(scope: str) -> str:

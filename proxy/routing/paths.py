@@ -12,9 +12,9 @@ from proxy.errors import Malformed
 # Visible ASCII without `#`; a `%` begins an escape of two hexadecimal digits (RFC 3986 section 2.1).
 _ILLEGAL = re.compile(r"[^!-~]|#|%(?![0-9A-Fa-f]{2})")
 # Visible ASCII without `"#%*/;<>?\^{|}`.
-PLAIN = r"[!$&-)+-.0-:=@-\[\]_-z~]"
-_PLAIN_SEGMENT = re.compile(f"{PLAIN}+")
-_NAME_SEGMENT = re.compile(f"(?:{PLAIN}|%[0-9A-Fa-f]{{2}})+")
+_PLAIN = r"[!$&-)+-.0-:=@-\[\]_-z~]"
+_PLAIN_SEGMENT = re.compile(f"{_PLAIN}+")
+_NAME_SEGMENT = re.compile(f"(?:{_PLAIN}|%[0-9A-Fa-f]{{2}})+")
 # Escapes that a server may read as a separator, a dot segment, an end of string, a path parameter or a second escape.
 _ESCAPE_REFUSED = frozenset("/\\%.;")
 # Every spelling of a dot segment: raw or escaped, escaped again any number of times, ended by a path parameter (`..;x`), which hides
@@ -23,8 +23,11 @@ _SEPARATOR = r"(?:[/\\]|%(?:25)*+(?:2[Ff]|5[Cc]))"
 _DOT = r"(?:\.|%(?:25)*+2[Ee])"
 _DOT_SEGMENT = re.compile(rf"(?:^|{_SEPARATOR}){_DOT}{{1,2}}(?:$|;|%(?:25)*+3[Bb]|{_SEPARATOR})")
 _ABSOLUTE = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])((?::[0-9]{0,5})?)(?=[/?]|\Z)", re.IGNORECASE)
-_DNS_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
-_DNS_SUBDOMAIN = re.compile(r"(?![.a-z0-9-]{254})[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*")
+# RFC 1123 label, and the subdomain as Kubernetes checks it (apimachinery, `util/validation`): 253 characters, its labels unbounded.
+DNS_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+DNS_SUBDOMAIN = r"(?![.a-z0-9-]{254})[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*"
+_DNS_LABEL = re.compile(DNS_LABEL)
+_DNS_SUBDOMAIN = re.compile(DNS_SUBDOMAIN)
 
 
 class Parts(NamedTuple):
@@ -99,10 +102,10 @@ def _unescaped(part: str) -> str:
 
 
 def is_dns_label(text: str) -> bool:
-    """Tell whether a text can be the name of a namespace (RFC 1123)."""
+    """Tell whether a text can be the name of a namespace or an application."""
     return _DNS_LABEL.fullmatch(text) is not None
 
 
 def is_dns_subdomain(text: str) -> bool:
-    """Tell whether a text can be the name of a cluster: 253 characters at most, as Kubernetes checks it."""
+    """Tell whether a text can be the name of a cluster."""
     return _DNS_SUBDOMAIN.fullmatch(text) is not None

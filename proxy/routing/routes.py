@@ -8,27 +8,25 @@ import re
 from dataclasses import dataclass
 
 from proxy.errors import Malformed, Misdirected, NoRoute
-from proxy.routing.paths import Parts, is_dns_label, is_dns_subdomain, plain, split_target
+from proxy.routing.paths import DNS_LABEL, Parts, is_dns_label, is_dns_subdomain, plain, split_target
 from proxy.routing.request_info import METHOD_VERBS, NAMESPACE_SUBRESOURCES, read_request, resource_request
 from proxy.routing.target import ClusterApi, ClusterRef, ManagementApi, MonitoringUi, OwnPage, Target
 
-_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _QUERY = r'(?:\?((?:[!"$&-~]++|%[0-9A-Fa-f]{2})*+))?'
 # The groups: namespace, cluster, upstream path, API group, version, namespace in the path, resource, name, subresource, query.
 _PLAIN_REQUEST = re.compile(
-    rf"/(?:kaas|k8s/({_LABEL})/({_LABEL}))"
+    rf"/(?:kaas|k8s/({DNS_LABEL})/({DNS_LABEL}))"
     r"(/(?:api|apis/([a-z0-9][a-z0-9.-]*))/(v[a-z0-9]+)"
-    rf"(?:/namespaces/({_LABEL}))?/([a-z0-9-]+)(?:/([A-Za-z0-9][A-Za-z0-9_:.-]*)(?:/([a-z0-9]+))?)?)"
+    rf"(?:/namespaces/({DNS_LABEL}))?/([a-z0-9-]+)(?:/([A-Za-z0-9][A-Za-z0-9_:.-]*)(?:/([a-z0-9]+))?)?)"
     rf"{_QUERY}"
 )
 _PATH = 3
 # The groups: prefix, namespace, cluster, application, upstream path, query.
 _PLAIN_APPLICATION_REQUEST = re.compile(
-    rf"(/sl/({_LABEL})/({_LABEL})/({_LABEL}))((?:/(?!\.{{1,2}}(?:[/?]|\Z))[A-Za-z0-9_.~:@!$&'()*+,=-]*+)++){_QUERY}"
+    rf"(/sl/({DNS_LABEL})/({DNS_LABEL})/({DNS_LABEL}))((?:/(?!\.{{1,2}}(?:[/?]|\Z))[A-Za-z0-9_.~:@!$&'()*+,=-]*+)++){_QUERY}"
 )
 # Words in a resource's place that mean something else (requestinfo.go).
 _NOT_A_RESOURCE = NAMESPACE_SUBRESOURCES | {"namespaces", "watch", "proxy"}
-_APPLICATION = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _NOTHING_HERE = "There is nothing at this path"
 
 
@@ -74,7 +72,7 @@ class Routes:
             raise Misdirected("This host is not served here")
         labels = name.removesuffix(domain).split(".")
         app, cluster, namespace = labels[0], ".".join(labels[1:-1]), labels[-1]
-        if not (_is_application(app) and _is_cluster(namespace, cluster)):
+        if not (is_dns_label(app) and _is_cluster(namespace, cluster)):
             raise Misdirected("This host is not served here")
         return ClusterRef(namespace, cluster), app
 
@@ -152,7 +150,7 @@ def _monitoring_ui(method: str, rest: str, parts: Parts) -> Target:
     if not tail or not tail[0]:
         raise NoRoute(_NOTHING_HERE)
     app, slash, path = tail[0].partition("/")
-    if not _is_application(app):
+    if not is_dns_label(app):
         raise Malformed("The path names an application in a way that is not allowed")
     prefix = f"/sl/{ref}/{app}".encode()
     return MonitoringUi(ref, app, method, f"/{path}".encode(), _query(parts), prefix, is_bare=not slash)
@@ -160,7 +158,7 @@ def _monitoring_ui(method: str, rest: str, parts: Parts) -> Target:
 
 def _cluster(rest: str) -> tuple[ClusterRef, list[str]]:
     namespace, *further = rest.split("/", 2)
-    if namespace and not is_dns_label(namespace):
+    if (namespace or further) and not is_dns_label(namespace):
         raise Malformed("The path names a namespace that is not a DNS label")
     if not further or further == [""]:
         raise NoRoute(_NOTHING_HERE)
@@ -172,10 +170,6 @@ def _cluster(rest: str) -> tuple[ClusterRef, list[str]]:
 
 def _is_cluster(namespace: str, cluster: str) -> bool:
     return is_dns_label(namespace) and is_dns_subdomain(cluster)
-
-
-def _is_application(text: str) -> bool:
-    return _APPLICATION.fullmatch(text) is not None
 
 
 def _own_page(method: str, parts: Parts) -> OwnPage:

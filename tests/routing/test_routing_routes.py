@@ -121,6 +121,8 @@ def test_anything_else_leads_nowhere_and_does_not_say_what_exists(target):
         "/k8s/a/Prod/api",
         "/k8s/a/-prod",
         "/k8s/a%2fprod/api",
+        "/k8s//",
+        "/sl//",
         "/k8s//prod/api",
         "/k8s/a//api",
         f"/k8s/{'a' * 64}/prod",
