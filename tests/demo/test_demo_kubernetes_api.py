@@ -124,6 +124,13 @@ async def test_impersonation_is_believed_and_remembered(api: Client) -> None:
         ("POST", "/version", (405, "MethodNotAllowed")),
         ("PUT", PODS, (405, "MethodNotAllowed")),
         ("DELETE", f"{PODS}/toolbox/status", (405, "MethodNotAllowed")),
+        ("GET", f"{PODS}/toolbox/eviction", (405, "MethodNotAllowed")),
+        ("GET", "/api/v1/namespaces/default/services/nobody/proxy/", (404, "NotFound")),
+        ("GET", "/api/v2", (404, "NotFound")),
+        ("GET", "/apis/a/b/c", (404, "NotFound")),
+        ("GET", "/openapi/v4", (404, "NotFound")),
+        ("GET", "/openapi/v3/apis/nowhere.example/v1", (404, "NotFound")),
+        ("POST", f"{PODS}/toolbox", (405, "MethodNotAllowed")),
         ("GET", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", (405, "MethodNotAllowed")),
     ],
 )
@@ -178,6 +185,30 @@ async def test_objects_are_made_changed_and_removed(api: Client) -> None:
         assert refused[:2] == (409, "Conflict")
     assert (await api.ok("DELETE", path, {"preconditions": {"uid": made["metadata"]["uid"]}}))["status"] == "Success"
     assert (await api.refused("GET", path))[0] == 404
+
+
+async def test_the_server_fills_in_what_was_left_out(api: Client) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "Yg=="}, "stringData": {"c": "d"}}
+    made = await api.ok("POST", "/api/v1/namespaces/default/secrets", secret)
+    assert (made["data"], "stringData" in made) == ({"a": "Yg==", "c": "ZA=="}, False)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
+    assert (await api.ok("POST", "/api/v1/namespaces", namespace))["status"] == {"phase": "Active"}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}}
+    made = await api.ok("POST", "/api/v1/namespaces/n/services", service)
+    assert (made["spec"]["type"], made["spec"]["clusterIP"][:6]) == ("ClusterIP", "10.96.")
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    made = await api.ok("POST", "/api/v1/namespaces/n/pods", pod)
+    assert (made["status"]["phase"], made["spec"]["nodeName"][:12]) == ("Running", "prod-worker-")
+
+
+async def test_reviews_answer_that_everything_is_allowed(api: Client) -> None:
+    root = "/apis/authorization.k8s.io/v1"
+    body = {"kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}
+    answer = await api.ok("POST", f"{root}/selfsubjectaccessreviews", body)
+    assert (answer["spec"], answer["status"]["allowed"]) == (body["spec"], True)
+    rules = await api.ok("POST", f"{root}/selfsubjectrulesreviews", {"spec": {"namespace": "default"}})
+    assert rules["status"]["resourceRules"][0]["verbs"] == ["*"]
+    assert (await api.refused("POST", f"{root}/selfsubjectrulesreviews", body))[0] == 400
 
 
 async def test_a_dry_run_changes_nothing(api: Client) -> None:
@@ -281,6 +312,44 @@ async def test_tables_and_metadata_are_given_when_asked_for(api: Client) -> None
     assert (await api.ok("GET", PODS, headers={"Accept": "application/json;as=Table;v=v1beta1;g=meta.k8s.io"}))[
         "kind"
     ] == "PodList"
+
+
+@pytest.mark.parametrize(
+    ("path", "columns", "cells"),
+    [
+        ("/api/v1/nodes", "Name Status Roles Age Version Internal-IP", ["prod-master-0", "Ready", "control-plane", "41d", "v1.30.14", "10.0.10.11"]),
+        (DEPLOYMENTS, "Name Ready Up-to-date Available Age Containers Images Selector", ["api", "2/2", 2, 2, "41d", "api", "registry.demo/shop/api:4.2", "app=api"]),
+        ("/apis/apps/v1/namespaces/openstack/replicasets", "Name Desired Current Ready Age", [None, 2, 2, 2, "41d"]),
+        ("/api/v1/namespaces/stacklight/services", "Name Type Cluster-IP External-IP Port(s) Age Selector", ["grafana", "ClusterIP", None, "<none>", "3000/TCP", "41d", "app=grafana"]),
+        ("/api/v1/namespaces/default/secrets", "Name Type Data Age", ["web-database", "Opaque", 2, "41d"]),
+        ("/api/v1/namespaces/default/serviceaccounts", "Name Secrets Age", ["default", 0, "41d"]),
+        ("/api/v1/namespaces/stacklight/events", "Last Seen Type Reason Object Message", ["41d", "Normal", None, None, None]),
+        ("/api/v1/namespaces", "Name Status Age", ["default", "Active", "41d"]),
+        ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "Name Created At", ["baremetalhostcredentials.kaas.mirantis.com", None]),
+        ("/apis/coordination.k8s.io/v1/leases", "Name Age", ["prod-master-0", "41d"]),
+        ("/apis/cluster.k8s.io/v1alpha1/clusters", "Name Ready Release Nodes Maintenance Age", ["prod", "true", "mosk-17-4-0-25-1", 5, "false", "41d"]),
+    ],
+)  # fmt: skip
+async def test_each_kind_has_its_columns(api: Client, path: str, columns: str, cells: list[Any]) -> None:
+    table = await api.ok("GET", path, headers=TABLE)
+    names = [column["name"] for column in table["columnDefinitions"]]
+    assert " ".join(names).startswith(columns)
+    row = table["rows"][0]["cells"][: len(cells)]
+    assert [cell if wanted is not None else None for cell, wanted in zip(row, cells, strict=True)] == cells
+
+
+async def test_the_status_column_tells_what_is_wrong(api: Client) -> None:
+    async def status(path: str) -> str:
+        return str((await api.ok("GET", path, headers=TABLE))["rows"][0]["cells"][2 if "pods" in path else 1])
+
+    await api.ok("PATCH", "/api/v1/nodes/prod-worker-0", {"spec": {"unschedulable": True}}, headers=MERGE)
+    assert await status("/api/v1/nodes/prod-worker-0") == "Ready,SchedulingDisabled"
+    waiting = {"status": {"containerStatuses": [{"name": "shell", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}}
+    await api.ok("PATCH", f"{PODS}/toolbox/status", waiting, headers=MERGE)
+    assert await status(f"{PODS}/toolbox") == "CrashLoopBackOff"
+    await api.ok("PATCH", f"{PODS}/toolbox", {"metadata": {"finalizers": ["example.test/hold"]}}, headers=MERGE)
+    await api.ok("DELETE", f"{PODS}/toolbox")
+    assert await status(f"{PODS}/toolbox") == "Terminating"
 
 
 async def events_of(answer: aiohttp.ClientResponse, count: int) -> list[tuple[str, Document]]:
@@ -455,3 +524,37 @@ def test_the_management_api_is_seeded_as_the_policy_expects() -> None:
         )
     assert kinds["IAMClusterRoleBinding", "team-a", "prod-cluster-admin-prod-cluster-admin"]["cluster"] == {"name": "prod"}
     assert {("Namespace", None, name) for name in ("default", "team-a", "team-b", "kaas", "kube-system")} <= kinds.keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content_type", "body"),
+    [
+        ("POST", DEPLOYMENTS, "json", {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}}),
+        ("POST", DEPLOYMENTS, "json", {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": {"template": None}}),
+        ("POST", MAPS, "json", config_map("x", metadata={"name": ["x"]})),
+        ("POST", MAPS, "json", config_map("x", metadata="x")),
+        ("PATCH", f"{DEPLOYMENTS}/web", "strategic-merge-patch+json", {"spec": {"template": {"spec": {"containers": [{"name": ["web"]}]}}}}),
+        ("PATCH", f"{DEPLOYMENTS}/web", "strategic-merge-patch+json", {"spec": {"replicas": [1]}}),
+        ("PATCH", f"{MAPS}/web-settings", "apply-patch+yaml", config_map("web-settings", metadata={"$patch": "delete"}, data=1)),
+        ("PATCH", f"{MAPS}/web-settings", "json-patch+json", [{"op": "remove", "path": "/metadata"}, {"op": "remove", "path": "/kind"}]),
+        ("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "json",
+         {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x"}, "spec": {}}),
+    ],
+)  # fmt: skip
+async def test_misshapen_bodies_are_refused_as_the_client_s_mistake(
+    api: Client, method: str, path: str, content_type: str, body: Any
+) -> None:
+    status, _, _ = await api.refused(method, path, body, headers={"Content-Type": f"application/{content_type}"})
+    assert 400 <= status < 500
+
+
+async def test_a_kind_without_a_schema_may_hold_anything_and_is_still_listed(api: Client) -> None:
+    path = "/apis/apps/v1/namespaces/default/daemonsets"
+    odd = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "odd"},
+        "spec": {"template": {"spec": {"nodeSelector": []}}},
+    }
+    await api.ok("POST", path, odd)
+    assert (await api.ok("GET", path, headers=TABLE))["rows"][0]["cells"][4] == "<unknown>"

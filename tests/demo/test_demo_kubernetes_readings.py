@@ -139,7 +139,7 @@ def test_schemas_find_unknown_fields_of_closed_objects_only() -> None:
 def test_ages_are_written_as_kubectl_writes_them(seconds: int, shown: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert age(timestamp(now - timedelta(seconds=seconds)), now) == shown
-    assert age(None) == "<unknown>"
+    assert (age(None), age("yesterday")) == ("<unknown>", "<invalid>")
 
 
 def test_times_without_a_zone_are_utc_and_digests_are_stable() -> None:

@@ -12,6 +12,14 @@ from proxy.demo.kubernetes.process import Session
 from proxy.demo.kubernetes.shell import Shell
 from proxy.demo.kubernetes.standard_streams import StandardStreams, Window
 
+SHA256_OF_X = b"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+DIRECTORIES = b"".join(b"drwxr-xr-x root root        0 %s\n" % name for name in (b"data", b"etc", b"root", b"tmp"))
+ERRORS = (
+    b"cat: /etc: Is a directory\n"
+    b"sh: /etc: Is a directory\n"
+    b"sh: /x/y: No such file or directory\n"
+    b"ls: /x: No such file or directory\n"
+)
 FILES = {"/etc/motd": b"hello\nworld\n", "/data/a/b": b"deep"}
 
 
@@ -64,6 +72,32 @@ class Pod:
         ("echo a |", b"", (2, b"", b"sh: syntax error: unexpected end of file\n")),
         ("tail -c+x", b"", (2, b"", b"tail: arguments are not understood\n")),
         ("sleep", b"", (1, b"", b"sleep: invalid time interval\n")),
+        ("sleep 0; true; exit nonsense", b"", (2, b"", b"")),
+        ("echo -n a; printf '%s-%d\\n' b 1; export Y=2 && printenv Y", b"", (0, b"ab-1\n2\n", b"")),
+        ("echo a b | wc; echo none | grep some || grep world /etc/motd", b"", (0, b"1 2 4\nworld\n", b"")),
+        ("tee /tmp/t | sha256sum; cat /tmp/t", b"x", (0, SHA256_OF_X + b"  -\nx", b"")),
+        (
+            "ls -l /etc; ls -l /; ls /etc/motd",
+            b"",
+            (0, b"-rw-r--r-- root root       12 motd\n" + DIRECTORIES + b"/etc/motd\n", b""),
+        ),
+        ("mkdir /etc", b"", (1, b"", b"mkdir: /etc: File exists\n")),
+        ("mkdir /a/b", b"", (1, b"", b"mkdir: /a/b: No such file or directory\n")),
+        ("mkdir -p /etc/motd/x", b"", (1, b"", b"mkdir: /etc/motd: File exists\n")),
+        ("rm /etc", b"", (1, b"", b"rm: /etc: Is a directory\n")),
+        ("rm /x", b"", (1, b"", b"rm: /x: No such file or directory\n")),
+        ("rm -f /x; rm /etc/motd; ls /etc; rm -r /; pwd; ls /", b"", (0, b"/\n", b"")),
+        ("cat /etc; echo >/etc; echo >/x/y; ls /x", b"", (1, b"", ERRORS)),
+        (
+            "ls /etc/motd/x; ls /data/a/b/c",
+            b"",
+            (1, b"", b"ls: /etc/motd/x: No such file or directory\nls: /data/a/b/c: No such file or directory\n"),
+        ),
+        ("cd /nowhere", b"", (2, b"", b"cd: can't cd to /nowhere\n")),
+        ("[ -e /etc/motd ] && [ -n x ] && [ x ] && test -e /x", b"", (1, b"", b"")),
+        ("env; hostname; id; uname; whoami", b"", (0, b"NAME=pod\n\nuid=0(root) gid=0(root) groups=0(root)\nLinux\nroot\n", b"")),
+        ("help | wc -l; date | wc -w", b"", (0, b"1\n6\n", b"")),
+        ("cat </dev/null; cat >/dev/null 2>&1", b"x", (0, b"", b"")),
     ],
 )
 async def test_scripts(script: str, stdin: bytes, expected: tuple[int, bytes, bytes]) -> None:

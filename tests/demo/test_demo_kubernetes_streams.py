@@ -209,6 +209,40 @@ async def test_a_terminal_echoes_and_follows_its_size(port: int) -> None:
     assert json.loads(channels[3])["details"]["causes"][0]["message"] == "3"
 
 
+async def test_a_terminal_edits_interrupts_and_ends(port: int) -> None:
+    async with websocket(port, exec_path("sh", stdin=True, stdout=True, tty=True), V5) as client:
+        for keys, shown in (
+            (b"", b"/ # "),
+            (b"echo wrong\x7f\x08\x7f\x7f\x7fright\n", b"\r\nright\r\n/ # "),
+            (b"all of it\x15echo new\x01\r", b"\r\nnew\r\n/ # "),
+            (b"half\x03", b"^C\r\n/ # "),
+            (b"sleep 60\r", b"sleep 60\r\n"),
+            (b"\x03", b"^C\r\n/ # "),
+            (b"echo $?\r", b"\r\n130\r\n/ # "),
+            (b"cat\rline\r", b"line\r\nline\r\n"),
+            (b"\x04", b"/ # "),
+        ):
+            await client.send(b"\x00" + keys)
+            await seen(client, shown)
+        await client.send(b"\x00\x04")
+        assert json.loads((await channels_of(client))[3]) == SUCCESS
+
+
+async def seen(client: ClientConnection, expected: bytes) -> None:
+    text = b""
+    async with asyncio.timeout(5):
+        while expected not in text:
+            message = await client.recv()
+            assert isinstance(message, bytes)
+            text += message[1:]
+
+
+async def test_a_command_in_a_terminal_is_interrupted(port: int) -> None:
+    async with websocket(port, exec_path("sleep", "60", stdin=True, stdout=True, tty=True), V5) as client:
+        await client.send(b"\x00\x03")
+        assert json.loads((await channels_of(client))[3])["details"]["causes"][0]["message"] == "130"
+
+
 async def test_a_terminal_takes_the_size_over_spdy_too(port: int) -> None:
     async with spdy(port, exec_path("sh", stdin=True, stdout=True, tty=True), ("v4.channel.k8s.io",)) as client:
         await client.send(*opened("error", "stdin", "stdout", "resize"), Chunk(7, b'{"Width":99,"Height":33}\n'))

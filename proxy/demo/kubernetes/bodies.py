@@ -25,6 +25,8 @@ def addressed(resource: Resource, namespace: str | None, name: str | None, body:
         if body.get(member) != wanted:
             raise refusals.bad_request(f"{member} in the data ({body.get(member)}) does not match the expected one ({wanted})")
     metadata = {**(body.get("metadata") or {})}
+    if not all(isinstance(metadata.get(member) or "", str) for member in ("name", "namespace", "generateName")):
+        raise refusals.bad_request("metadata: name, namespace and generateName are strings")
     for member, named in (("namespace", namespace if resource.namespaced else None), ("name", name)):
         if named is not None and (metadata.get(member) or named) != named:
             raise refusals.bad_request(f"the {member} of the provided object does not match the {member} sent on the request")
@@ -67,9 +69,9 @@ def finished(document: Document) -> Document:
 def check(resource: Resource, document: Document, validation: str) -> tuple[str, ...]:
     """Warnings about unknown fields; raises Refused: 400 when those are refused (Strict), 422 when types are wrong."""
     name = document["metadata"]["name"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         problem = f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case letters, digits, - and .'
-        raise refusals.invalid(resource.kind, str(name), [("metadata.name", problem)], resource.group)
+        raise refusals.invalid(resource.kind, name, [("metadata.name", problem)], resource.group)
     schema = schema_of(resource)
     unknown = [f'unknown field "{path}"' for path in unknown_fields(schema, document)]
     if unknown and validation == "Strict":

@@ -58,17 +58,44 @@ volumes [object+] Storage that containers may mount.
 _TEMPLATE = f"""
     template! object The pods to make.
       metadata object+ Labels and annotations of each pod.
-      spec object+ How each pod runs.
+        labels {{string}} Labels of each pod.
+        annotations {{string}} Annotations of each pod.
+      spec! object+ How each pod runs.
 {textwrap.indent(_POD_SPEC, "        ")}
 """
 
 _KINDS = f"""
+CustomResourceDefinition A kind of object that the API did not know before.
+  spec! object+ The kind.
+    group! string The API group.
+    scope! string Namespaced or Cluster.
+    names! object+ What it is called.
+      kind! string In camel case.
+      plural! string In URLs.
+      shortNames [string] For people who type.
+      categories [string] Groups of kinds that are listed together, such as all.
+    versions! [object+] Its versions.
+      name! string The version in URLs.
+      served boolean Whether the API answers for it.
+      storage boolean Whether objects are stored in it; true for one.
+      schema object+ What its objects look like.
+        openAPIV3Schema any An OpenAPI schema.
+      additionalPrinterColumns [object+] What is shown of an object in a table.
+        name! string The column's head.
+        type! string The type of its values.
+        jsonPath! string Where its value is.
+        priority integer Above zero: with more detail only.
+        description string What it tells.
+      subresources object+ status and scale.
+        status object+ Present when status is written apart.
+        scale object+ Present when it can be scaled.
+  status object+ Whether its names were taken.
 Pod A group of containers that run together on one node and share a network address.
-  spec object+ How the pod shall run.
+  spec! object+ How the pod shall run.
 {textwrap.indent(_POD_SPEC, "    ")}
   status object+ What became of it.
 Deployment Keeps a number of identical pods running and replaces them step by step when the template changes.
-  spec object The desired state.
+  spec! object The desired state.
     replicas integer How many pods shall run.
     selector! object+ Which pods belong to it; must match the template's labels.
       matchLabels {{string}} Labels that a pod must have.
@@ -80,7 +107,7 @@ Deployment Keeps a number of identical pods running and replaces them step by st
     paused boolean While true, template changes wait.
   status object+ The observed state.
 ReplicaSet Keeps a number of identical pods running.
-  spec object The desired state.
+  spec! object The desired state.
     replicas integer How many pods shall run.
     minReadySeconds integer How long a new pod must be ready to count.
     selector! object+ Which pods belong to it.

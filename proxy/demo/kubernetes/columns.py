@@ -22,6 +22,13 @@ class Column:
     priority: int = 0
     description: str = ""
 
+    def cell(self, document: Document) -> Any:
+        """The value; kinds without a schema may hold anything where it is looked for."""
+        try:
+            return self.value(document)
+        except (AttributeError, TypeError):
+            return "<unknown>"
+
     def definition(self) -> Document:
         """The column's row in columnDefinitions."""
         return {
@@ -111,7 +118,7 @@ def _service_ports(service: Document) -> str:
 
 def _event_object(event: Document) -> str:
     concerned = event.get("involvedObject", {})
-    return f"{concerned.get('kind', '').lower()}/{concerned.get('name', '')}"
+    return f"{str(concerned.get('kind', '')).lower()}/{concerned.get('name', '')}"
 
 
 def _last_seen(event: Document) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import posixpath
+import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 
@@ -23,9 +24,8 @@ async def _echo(process: Process) -> int:
 
 async def _printf(process: Process) -> int:
     form, *values = process.arguments or [""]
-    text = form.replace("\\n", "\n").replace("\\t", "\t")
-    for value in values:
-        text = text.replace("%s", value, 1).replace("%d", value, 1)
+    left = iter(values)
+    text = re.sub(r"%[sd]", lambda _: next(left, ""), form.replace("\\n", "\n").replace("\\t", "\t"))
     await process.stdout(text.encode())
     return 0
 

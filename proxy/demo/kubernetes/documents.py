@@ -46,7 +46,10 @@ def age(text: str | None, now: datetime | None = None) -> str:
     """The time since a timestamp as kubectl's AGE column shows it."""
     if text is None:
         return "<unknown>"
-    seconds = max(0, int(((now or datetime.now(UTC)) - parse_timestamp(text)).total_seconds()))
+    try:
+        seconds = max(0, int(((now or datetime.now(UTC)) - parse_timestamp(text)).total_seconds()))
+    except (ValueError, TypeError):
+        return "<invalid>"
     for limit, shape in _DURATION_STEPS:
         if seconds < limit:
             return shape(seconds)

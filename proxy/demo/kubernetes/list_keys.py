@@ -3,6 +3,7 @@
 Source of the keys: the `patchMergeKey` and `listMapKey` tags in k8s.io/api.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -44,4 +45,8 @@ def keys_among(field: str, members: Collection[str]) -> tuple[str, ...]:
 
 def identity(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
     """The item's key members with their defaults, fit as a dictionary key."""
-    return tuple((key, item.get(key, "TCP" if key == "protocol" else None)) for key in keys)
+    return tuple((key, _hashable(item.get(key, "TCP" if key == "protocol" else None))) for key in keys)
+
+
+def _hashable(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list) else value

@@ -12,7 +12,7 @@ from typing import Any
 from proxy.demo.kubernetes.documents import Document, dig, timestamp
 from proxy.demo.kubernetes.list_keys import identity, keys_of
 from proxy.demo.kubernetes.refusals import field_conflicts
-from proxy.demo.kubernetes.strategic_merge import strategic_merge
+from proxy.demo.kubernetes.strategic_merge import strategic_merge, without_directives
 
 FieldPath = tuple[str, ...]
 
@@ -61,6 +61,7 @@ def record_update(before: Document | None, after: Document, writer: Writer) -> D
 
 def apply(live: Document, intent: Document, writer: Writer, *, force: bool) -> Document:
     """The merged object; raises Refused (409) when another manager owns a field that would change."""
+    intent = without_directives(intent)
     wanted, present = fields_of(intent), fields_of(live)
     entries = list(dig(live, "metadata", "managedFields", default=[]))
     others = [entry for entry in entries if not writer.owns(entry)]
@@ -72,7 +73,8 @@ def apply(live: Document, intent: Document, writer: Writer, *, force: bool) -> D
     dropped = {path for entry in entries if writer.owns(entry) for path in _paths(entry)} - set(wanted)
     dropped -= {path for entry in others for path in _paths(entry)}
     merged = strategic_merge(live, intent)
-    for path in sorted(dropped, key=len, reverse=True):
+    # whole items first: without its key field an item could not be found any more
+    for path in sorted(dropped, key=lambda path: (path[-1] != ".", -len(path))):
         merged = _removed(merged, path)
     return _with_entries(merged, [*others, writer.entry(intent["apiVersion"], wanted)])
 

@@ -13,7 +13,7 @@ from proxy.demo.kubernetes.file_system import FileSystem
 from proxy.demo.kubernetes.objects import Objects
 from proxy.demo.kubernetes.pod_logs import LogOptions, LogSource
 from proxy.demo.kubernetes.process import Session
-from proxy.demo.kubernetes.refusals import bad_request, method_not_allowed, no_such_path
+from proxy.demo.kubernetes.refusals import bad_request, method_not_allowed
 from proxy.demo.kubernetes.shell import Shell
 from proxy.demo.kubernetes.standard_streams import StandardStreams, Wanted
 from proxy.demo.kubernetes.terminal import Terminal
@@ -45,10 +45,8 @@ class Pods:
             case "eviction" if method == "POST":
                 self._objects.delete(call.place(), {})
                 return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, code=201)
-            case "log" | "exec" | "attach" | "portforward" | "eviction":
-                raise method_not_allowed(method)
             case _:
-                raise no_such_path()
+                raise method_not_allowed(method)
 
     async def _log(self, call: Call, pod: Document) -> web.StreamResponse:
         source = self._source(pod, _container(call, pod))

@@ -14,6 +14,7 @@ from proxy.demo.kubernetes.standard_streams import Sink, StandardStreams
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 SHELLS = ("ash", "bash", "sh")
 _MAX_DEPTH = 8
+INTERRUPTED = 130
 _NOT_FOUND, _SYNTAX, _BROKEN_PIPE = 127, 2, 141
 
 
@@ -47,6 +48,9 @@ class Shell:
         except ShellExit as ended:
             self.exited = True
             return ended.code
+        except asyncio.CancelledError:
+            self._code = INTERRUPTED
+            raise
         return self._code
 
     async def lines(self) -> int:

@@ -18,7 +18,7 @@ def strategic_merge(target: Document, patch: Document) -> Document:
     """A new document."""
     directive = patch.get("$patch")
     if directive == "replace":
-        return {name: _plain(value) for name, value in patch.items() if not name.startswith("$")}
+        return without_directives(patch)
     merged = dict(target)
     if (kept := patch.get("$retainKeys")) is not None:
         merged = {name: value for name, value in merged.items() if name in kept}
@@ -38,7 +38,8 @@ def _merge_member(merged: Document, name: str, value: Any, order: list[Any] | No
         present = merged.get(name)
         merged[name] = strategic_merge(present if isinstance(present, dict) else {}, value)
     elif isinstance(value, list):
-        merged[name] = _merge_list(name, merged.get(name) or [], value, order)
+        present = merged.get(name)
+        merged[name] = _merge_list(name, present if isinstance(present, list) else [], value, order)
     else:
         merged[name] = value
 
@@ -73,9 +74,14 @@ def _ordered(items: list[Any], order: list[Any] | None, keys: tuple[str, ...]) -
     return sorted(items, key=lambda item: places.get(identity(item, keys), len(places)))
 
 
+def without_directives(document: Document) -> Document:
+    """The document less all members whose names begin with a dollar sign."""
+    return {name: _plain(value) for name, value in document.items() if not name.startswith("$")}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items() if not name.startswith("$")}
+        return without_directives(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value

@@ -32,7 +32,7 @@ def table(resource: Resource, documents: Iterable[Document], metadata: Document,
         "metadata": metadata,
         "columnDefinitions": [column.definition() for column in columns],
         "rows": [
-            {"cells": [column.value(document) for column in columns], "object": _row_object(document, include)}
+            {"cells": [column.cell(document) for column in columns], "object": _row_object(document, include)}
             for document in documents
         ],
     }

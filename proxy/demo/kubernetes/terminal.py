@@ -6,11 +6,10 @@ from typing import Any
 
 from proxy.demo.kubernetes.byte_queue import ByteQueue
 from proxy.demo.kubernetes.process import Session
-from proxy.demo.kubernetes.shell import SHELLS, Shell
+from proxy.demo.kubernetes.shell import INTERRUPTED, SHELLS, Shell
 from proxy.demo.kubernetes.standard_streams import StandardStreams
 
 _SPACE = 0x20
-_INTERRUPTED = 130
 
 
 class Terminal:
@@ -48,7 +47,7 @@ class Terminal:
         self._foreground = group.create_task(work, name="terminal: foreground")
         await asyncio.wait((self._foreground,))
         ended, self._foreground = self._foreground, None
-        return _INTERRUPTED if ended.cancelled() else ended.result()
+        return INTERRUPTED if ended.cancelled() else ended.result()
 
     async def _keys(self) -> None:
         while chunk := await self._client.stdin.read():
