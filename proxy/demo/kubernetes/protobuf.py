@@ -30,6 +30,8 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
         6: ("ports", "[ContainerPort]"), 7: ("env", "[EnvVar]"), 14: ("imagePullPolicy", "text"),
     },
     "ContainerPort": {1: ("name", "text"), 3: ("containerPort", "integer"), 4: ("protocol", "text")},
+    "CronJob": {1: ("metadata", "ObjectMeta"), 2: ("spec", "CronJobSpec")},
+    "CronJobSpec": {1: ("schedule", "text"), 5: ("jobTemplate", "JobTemplateSpec")},
     "DeleteOptions": {
         1: ("gracePeriodSeconds", "integer"), 2: ("preconditions", "Preconditions"), 3: ("orphanDependents", "boolean"),
         4: ("propagationPolicy", "text"), 5: ("dryRun", "[text]"),
@@ -38,6 +40,7 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
     "DeploymentSpec": {1: ("replicas", "integer"), 2: ("selector", "LabelSelector"), 3: ("template", "PodTemplateSpec")},
     "EnvVar": {1: ("name", "text"), 2: ("value", "text")},
     "Eviction": {1: ("metadata", "ObjectMeta"), 2: ("deleteOptions", "DeleteOptions")},
+    "JobTemplateSpec": {1: ("metadata", "ObjectMeta"), 2: ("spec", "JobSpec")},
     "LabelSelector": {1: ("matchLabels", "{text}")},
     "Namespace": {1: ("metadata", "ObjectMeta")},
     "NonResourceAttributes": {1: ("path", "text"), 2: ("verb", "text")},
