@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-EVENT_LOOP = "(asyncio/runners.py:"  # what is above it is the same in every stack
+EVENT_LOOP = "(asyncio/runners.py:"  # what is above it is the same in every stack; other threads wait
 Counts: TypeAlias = dict[str, float]
 
 
@@ -61,9 +61,11 @@ def shares(stacks: Iterable[str], places: Callable[[list[str]], Iterable[str]]) 
     total = 0
     for line in stacks:
         stack, _, count = line.rpartition(" ")
-        total += int(count)
         frames = stack.split(";")
-        loop = next((depth for depth, frame in enumerate(frames) if EVENT_LOOP in frame), 0)
+        loop = next((depth for depth, frame in enumerate(frames) if EVENT_LOOP in frame), None)
+        if loop is None:
+            continue
+        total += int(count)
         for place in places(frames[loop:]):
             found[place] += int(count)
     return {place: 100 * count / total for place, count in found.items()}

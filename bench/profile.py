@@ -34,9 +34,10 @@ from bench.identities import Issuer, write_certificate
 from bench.peers import Broken, Missing, Peer, Running, running
 from bench.rounds import BODY, Unusable, run_client, upstream
 from bench.site import Site
-from bench.workload import Workload
+from bench.workload import User, Workload
 
 SHORT, LONG = 500, 3000
+BATCHES = 5  # of LONG requests, for samples
 PY_SPY = "0.4.3"
 
 
@@ -50,15 +51,17 @@ class Kind(StrEnum):
 
 
 class Subject:
-    """A site and a workload to profile mosk-proxy with."""
+    """A site and a scenario to profile mosk-proxy with."""
 
     def __init__(self, folder: Path, scenario: scenarios.Scenario, upstream_port: int, *, tls: bool) -> None:
-        issuer = Issuer()
-        key_set_file = folder / "keys.json"
-        key_set_file.write_text(issuer.key_set())
-        self.site = Site(folder, scenario.clusters, upstream_port, key_set_file, *write_certificate(folder))
-        self.workload: Workload = scenario.workload(issuer, scenario.clusters)
+        self.issuer = Issuer()
+        self.scenario = scenario
         self.tls = tls
+        key_set_file = folder / "keys.json"
+        key_set_file.write_text(self.issuer.key_set())
+        self.site = Site(folder, scenario.clusters, upstream_port, key_set_file, *write_certificate(folder))
+        self.known = scenarios.one(self.issuer, scenario.clusters)
+        self.workload = scenario.workload(self.issuer, scenario.clusters)
 
     @contextmanager
     def proxy(self, wrap: Callable[[list[str]], Sequence[str]] = list) -> Iterator[Running]:
@@ -67,20 +70,28 @@ class Subject:
         with running(peer, self.site.folder / "errors", self.site.certificate_file if self.tls else None, patience=300) as found:
             yield found
 
-    def load(self, proxy: Running, requests: int) -> None:
-        """Send so many requests over 32 connections."""
-        ca_file = str(proxy.ca_file) if proxy.ca_file else None
+    def load(self, proxy: Running, requests: int, workload: Workload | None = None) -> None:
+        """Send so many requests over 32 connections, and one more on each before."""
         plan = Plan(
-            proxy.port,
-            BODY.decode(),
-            self.workload,
-            self.workload,
+            port=proxy.port,
+            body=BODY.decode(),
+            warm_up=self.known,
+            measured=workload or self.prepared(requests),
             seconds=600,
             warm_up_seconds=0,
             most=requests,
-            ca_file=ca_file,
+            ca_file=str(proxy.ca_file) if proxy.ca_file else None,
         )
         run_client(plan, edge.NAME)
+
+    def prepared(self, requests: int) -> Workload:
+        """The scenario's workload; where tokens must be new, one for each request."""
+        if not self.scenario.fresh:
+            return self.workload
+        users: list[User] = []
+        while len(users) < requests:
+            users += self.scenario.workload(self.issuer, self.scenario.clusters).users
+        return Workload(users[:requests], self.workload.path_lists, once=True)
 
 
 def instructions(subject: Subject) -> Counts:
@@ -147,6 +158,7 @@ def samples(subject: Subject) -> list[str]:
     sampler = wheels.program("py-spy", PY_SPY, "bin/py-spy")
     out = subject.site.folder / "stacks"
     with subject.proxy() as proxy:
+        batches = [subject.prepared(LONG) for _ in range(BATCHES)]
         subject.load(proxy, LONG)
         command = [
             str(sampler),
@@ -164,8 +176,8 @@ def samples(subject: Subject) -> list[str]:
         ]
         recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         with recorder:
-            while recorder.poll() is None:
-                subject.load(proxy, LONG * 4)
+            while recorder.poll() is None and batches:
+                subject.load(proxy, LONG, batches.pop())
             if recorder.returncode and recorder.stderr:
                 raise Broken(f"py-spy: {recorder.stderr.read().strip()}")
     return out.read_text().splitlines()

@@ -54,6 +54,7 @@ def test_start_up_cancels_out() -> None:
 
 
 STACKS = [
+    "_bootstrap (threading.py:1);wait (audit.py:1) 90",
     "main (m.py:1);run (asyncio/runners.py:1);read (a.py:10);parse (a.py:20) 3",
     "main (m.py:1);run (asyncio/runners.py:1);read (a.py:11) 5",
     "main (m.py:1);run (asyncio/runners.py:1);read (a.py:10);parse (a.py:21);parse (a.py:20) 2",
