@@ -22,6 +22,7 @@ _DROPPED: Final = (HOP_BY_HOP - {b"trailer"}) | {
     b"service-worker-allowed",
     b"alt-svc",
 }
+_SPECIAL: Final = _DROPPED | {b"content-length"}
 # A field of one of these names goes through as it came; the commonest answers hold nothing else but framing.
 _PLAIN: Final = frozenset(
     {
@@ -88,26 +89,22 @@ def read_answer(status: int, fields: Sequence[Field], rules: AnswerRules, method
     if (version != "1.1" and version != "1.0") or not 100 <= status <= 599:  # noqa: PLR1714, PLR2004 (RFC 9110 section 15)
         raise BadGateway("the upstream's answer is malformed", detail=f"version {version}, status {status}")
     lines: list[bytes] = []
-    lengths: list[bytes] = []
-    hop_by_hop: dict[bytes, list[bytes]] | None = None
+    special: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         lower = name.lower()
         if lower in _PLAIN:
             lines += (name, b": ", value, b"\r\n")
-        elif lower == b"content-length":
-            lengths.append(value)
-        elif lower in _DROPPED:
-            if hop_by_hop is None:
-                hop_by_hop = {}
-            hop_by_hop.setdefault(lower, []).append(value)
+        elif lower in _SPECIAL:
+            special.setdefault(lower, []).append(value)
         else:
             _rewrite(name, lower, value, rules, lines)
-    if hop_by_hop is None:
-        # The commonest answer: a length and no word about the connection.
+    lengths = special.pop(b"content-length", None)
+    if special:
+        head = _with_hop_by_hop(status, lines, lengths, special, method, version)
+    else:
+        # The commonest answer: no word about the connection.
         kind, length = _framing(status, None, lengths, method, version)
         head = AnswerHead(status, lines, kind, length, version == "1.1" and kind is not _CLOSE)
-    else:
-        head = _with_hop_by_hop(status, lines, lengths, hop_by_hop, method, version)
     if rules.is_kubernetes:
         head.lines.append(_NOSNIFF + _SANDBOX if rules.is_sandboxed else _NOSNIFF)
     return head
@@ -178,7 +175,7 @@ def _under_prefix(path: bytes, rules: AnswerRules) -> bytes:
 
 
 def _with_hop_by_hop(
-    status: int, lines: list[bytes], lengths: list[bytes], hop_by_hop: dict[bytes, list[bytes]], method: str, version: str
+    status: int, lines: list[bytes], lengths: list[bytes] | None, hop_by_hop: dict[bytes, list[bytes]], method: str, version: str
 ) -> AnswerHead:
     """Read what an answer says of its connection, and drop what its Connection names."""
     connection = _tokens(hop_by_hop.get(b"connection"))
@@ -201,7 +198,9 @@ def _without(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
     return [piece for at in range(0, len(lines), 4) if lines[at].lower() not in names for piece in lines[at : at + 4]]
 
 
-def _framing(status: int, codings: list[bytes] | None, lengths: list[bytes], method: str, version: str) -> tuple[BodyKind, int]:
+def _framing(
+    status: int, codings: list[bytes] | None, lengths: list[bytes] | None, method: str, version: str
+) -> tuple[BodyKind, int]:
     """How this answer's body ends (RFC 9112 section 6.3)."""
     length = -1
     if codings is not None:
