@@ -94,7 +94,7 @@ class DiscoveredKeys:
             # Reading the system's authorities takes some ten milliseconds.
             return await asyncio.to_thread(ssl.create_default_context, cafile=self._settings.ca_file)
         except OSError as error:
-            raise KeysUnavailable(f"{self._settings.ca_file}: {error.strerror or error}") from error
+            raise KeysUnavailable(f"{self._settings.ca_file}: {error.strerror}") from error
 
     def _jwks_uri(self, document: bytes, address: str) -> str:
         try:
@@ -150,5 +150,4 @@ def _is_loopback(host: str) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    text = str(error).splitlines()
-    return text[0][:200] if text else type(error).__name__
+    return str(error).partition("\n")[0][:200] or type(error).__name__

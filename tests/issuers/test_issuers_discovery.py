@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from loopback_issuer import Issuer, jwk, key_set, serving
 
 from proxy.identity.claims import IssuerRules
-from proxy.issuers.discovery import KeysUnavailable, key_source
+from proxy.issuers.discovery import KeysUnavailable, _one_line, key_source
 from proxy.issuers.settings import IssuerSettings
 
 
@@ -79,6 +79,7 @@ async def test_the_issuer_must_be_named_exactly(suffix):
         ("//127.0.0.1/certs", "must be https"),
         ("certs", "must be https"),
         ("", "must be https"),
+        ("https:///certs", "must be https"),
         ("https://user:pass@127.0.0.1/certs", "must be https"),
         ("https://[::1", "not a URL"),
         (7, "not a discovery document"),
@@ -147,6 +148,14 @@ async def test_an_answer_that_breaks_off_is_refused():
 
     async with serving(Issuer(behaviour=breaking)) as issuer:
         assert await failure(issuer.settings())
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(OSError("a\nb"), "a"), (OSError(), "OSError"), (OSError("x" * 500), "x" * 200)],
+)
+def test_an_error_is_told_in_one_line(error, line):
+    assert _one_line(error) == line
 
 
 async def test_nobody_listens():

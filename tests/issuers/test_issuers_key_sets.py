@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 from loopback_issuer import QUICK, Issuer, hang, jwk, key_set, serving, until
 
 from proxy.errors import Unavailable
@@ -86,6 +87,24 @@ async def test_the_first_attempt_may_be_waited_for():
         assert kept.keys.outlook("first") == "ask"
         await kept.ask()
         assert kept.has("first")
+        await asyncio.sleep(0.05)
+        assert issuer.asked["keys"] == 1
+
+
+async def test_who_asks_during_an_attempt_causes_no_other():
+    issuer = Issuer()
+
+    async def slow(request):
+        await issuer.released.wait()
+        return web.Response(body=issuer.keys)
+
+    issuer.behaviour = slow
+    async with serving(issuer), Kept(issuer.settings(), replace(QUICK, attempt=5)) as kept:
+        await until(lambda: issuer.asked["keys"] == 1)
+        waiting = asyncio.gather(kept.ask(), kept.ask())
+        await asyncio.sleep(0.02)
+        issuer.released.set()
+        await waiting
         await asyncio.sleep(0.05)
         assert issuer.asked["keys"] == 1
 
