@@ -193,6 +193,8 @@ async def test_the_server_fills_in_what_was_left_out(api: Client) -> None:
     assert (made["data"], "stringData" in made) == ({"a": "Yg==", "c": "ZA=="}, False)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
     assert (await api.ok("POST", "/api/v1/namespaces", namespace))["status"] == {"phase": "Active"}
+    empty = {**namespace, "metadata": {"name": "m"}, "status": {}}
+    assert (await api.ok("POST", "/api/v1/namespaces", empty))["status"] == {"phase": "Active"}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}}
     made = await api.ok("POST", "/api/v1/namespaces/n/services", service)
     assert (made["spec"]["type"], made["spec"]["clusterIP"][:6]) == ("ClusterIP", "10.96.")

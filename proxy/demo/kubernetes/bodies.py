@@ -58,7 +58,8 @@ def finished(document: Document) -> Document:
         document = {**document, "data": {**(document.get("data") or {}), **encoded}}
         del document["stringData"]
     if document["kind"] == "Namespace":
-        document = {"status": {"phase": "Active"}, **document}
+        # kubectl sends an empty status along where it writes JSON.
+        document = {**document, "status": document.get("status") or {"phase": "Active"}}
     if document["kind"] == "Service" and isinstance(spec := document.get("spec"), dict):
         metadata = document["metadata"]
         defaults = {"type": "ClusterIP", "clusterIP": service_address(metadata.get("namespace"), metadata.get("name"))}
