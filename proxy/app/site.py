@@ -7,8 +7,8 @@ from pathlib import Path
 
 from proxy.directory.upstream import Impersonate, StaticToken, Upstream
 from proxy.edge.context import EdgeSettings
-from proxy.edge.gateway import Site, answer_rules
 from proxy.edge.head_reader import HeadLimits
+from proxy.edge.site import Site, answer_rules
 from proxy.forwarding.pool import Pool, PoolLimits
 from proxy.forwarding.tasks import TaskSet
 from proxy.issuers.authenticator import Authenticator

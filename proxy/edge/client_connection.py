@@ -2,8 +2,8 @@
 
 Theory of operation. `stage` tells whose the next bytes are: a head's, the current request's body's, nobody's yet (pipelined behind
 a request that is being answered, or early for a tunnel), or rubbish (the rest of a body that we refused). A head is read by
-HeadReader and its block checked once; while the following requests repeat the block byte for byte, which clients do, only their
-request line is read. What may wait unread is bounded, and reading is paused only while such a buffer is full, because a paused
+HeadReader and its block checked once; while later requests repeat the block byte for byte, which clients do, only their request
+line is read (`edge.memory`). What may wait unread is bounded, and reading is paused only while such a buffer is full, because a paused
 transport sees no end of connection.
 """
 
@@ -15,14 +15,16 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy.edge.answers import error_answer, is_api_target
-from proxy.edge.gateway import BlockMemory, Site, client_of
+from proxy.edge.forwarded import client_of
 from proxy.edge.head_reader import HeadReader, ParsedHead
+from proxy.edge.memory import BlockMemory
 from proxy.edge.transaction import Transaction
 from proxy.errors import HeadersTooLarge, Malformed, RequestError, RequestTimeout
 from proxy.forwarding.exchange import Exchange
 from proxy.forwarding.tunnel import HIGH_WATER
-from proxy.routing.request_head import REQUEST_LINE, HeaderBlock, RequestHead
+from proxy.routing.request_head import REQUEST_LINE, RequestHead
 from proxy.wire.framing import ChunkedDecoder
+from proxy.wire.outbound import Client
 
 if TYPE_CHECKING:
     from proxy.edge.context import Edge
@@ -54,8 +56,8 @@ class ClientConnection(asyncio.Protocol):
     """The protocol of one accepted connection."""
 
     __slots__ = (
-        "_block",
         "_body_left",
+        "_client",
         "_deadline",
         "_decoder",
         "_drained",
@@ -67,7 +69,6 @@ class ClientConnection(asyncio.Protocol):
         "_is_reading_paused",
         "_memory",
         "_peer",
-        "_raw_block",
         "_reader",
         "_stage",
         "_transaction",
@@ -82,8 +83,6 @@ class ClientConnection(asyncio.Protocol):
         self._stage = _HEAD
         self._transaction: Transaction | None = None
         self._reader: HeadReader | None = None
-        self._block: HeaderBlock | None = None
-        self._raw_block: bytes | None = None
         self._memory: BlockMemory | None = None
         self._decoder: ChunkedDecoder | None = None
         self._body_left = 0
@@ -108,6 +107,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]).removeprefix("::ffff:") if peer else ""
+        self._client = Client.at(self._peer, edge.scheme)
         self._deadline = edge.loop.time() + edge.settings.header_seconds
         edge.connections.add(self)
         edge.counters.connections += 1
@@ -149,21 +149,6 @@ class ClientConnection(asyncio.Protocol):
             self._transaction.resume_answer()
 
     # what transactions ask
-
-    def memory_for(self, site: Site) -> BlockMemory:
-        """Return what is remembered for the current header block; nothing outlives a reload."""
-        memory, block = self._memory, self._block
-        if memory is None or memory.site is not site:
-            if block is None:
-                raise RuntimeError("a request without a header block")
-            scheme = "https" if self._edge.settings.is_tls else "http"
-            memory = self._memory = BlockMemory(site, client_of(self._peer, block, scheme, site.trusted_proxies))
-        return memory
-
-    def forget_block(self) -> None:
-        """Free what would help the next request: a stream keeps the connection for hours."""
-        self._raw_block = None
-        self._memory = None if self._memory is None else BlockMemory(self._memory.site, self._memory.client)
 
     def may_keep_alive(self) -> bool:
         """Whether another request may follow."""
@@ -220,7 +205,7 @@ class ClientConnection(asyncio.Protocol):
             exchange.body(data)
         if early:
             self.resume_body()
-        if self._stage is _ANSWER and self._block is not None and self._block.has_body:
+        if self._stage is _ANSWER:
             exchange.body_complete()
 
     def finished(self, *, keep_alive: bool) -> None:
@@ -275,13 +260,10 @@ class ClientConnection(asyncio.Protocol):
     # reading
 
     def _read_head(self, data: bytes) -> None:
-        raw = self._raw_block
-        if raw is not None and self._reader is None and data.endswith(raw):
-            match = REQUEST_LINE.fullmatch(data, 0, len(data) - len(raw))
-            if match is not None and self._repeat(match.group(1), match.group(2), match.group(3) == b"1"):
-                return
         edge = self._edge
         if self._reader is None:
+            if self._repeats(data):
+                return
             self._reader = HeadReader(edge.settings.head)
             self._deadline = edge.loop.time() + edge.settings.header_seconds
         try:
@@ -293,37 +275,50 @@ class ClientConnection(asyncio.Protocol):
             self._reader = None
             self._begin_parsed(parsed)
 
-    def _repeat(self, method: bytes, target: bytes, is_http11: bool) -> bool:
-        """Begin a request whose header block is the last one's, byte for byte; False when it has to be read after all."""
-        block, name = self._block, _REPEATABLE.get(method)
-        if block is None or name is None or is_http11 is not block.is_http11:
+    def _repeats(self, data: bytes) -> bool:
+        """Begin a request whose header block is known to the byte; False when it has to be read after all."""
+        edge = self._edge
+        end = data.find(b"\r\n")
+        if end <= 0 or end > edge.settings.head.request_line_bytes:
             return False
-        if len(method) + len(target) > self._edge.settings.head.request_line_bytes - 10 or not target.startswith(b"/"):
+        memory = self._memory
+        if memory is None or memory.site is not edge.site or not data.endswith(memory.raw) or len(data) - len(memory.raw) != end:
+            memory = edge.memories.find(data[end:], edge.site)
+            if memory is None:
+                return False
+            self._memory = memory
+        match = REQUEST_LINE.fullmatch(data, 0, end)
+        if match is None:
             return False
-        self._begin(RequestHead(name, target, block, self._peer))
+        method, target, minor = match.groups()
+        name = _REPEATABLE.get(method)
+        if name is None or (minor == b"1") is not memory.block.is_http11 or not target.startswith(b"/"):
+            return False
+        self._begin(RequestHead(name, target, memory.block, self._peer), memory)
         return True
 
     def _begin_parsed(self, parsed: ParsedHead) -> None:
-        block = self._block = parsed.block
-        is_repeatable = not parsed.rest and not block.has_body and block.upgrade is None and not block.expects_continue
-        self._raw_block = parsed.raw_block if is_repeatable else None
-        self._memory = None
-        rest = parsed.rest
-        self._begin(RequestHead(parsed.line.method, parsed.line.target, block, self._peer))
+        block, rest = parsed.block, parsed.rest
+        is_repeatable = not rest and not block.has_body and block.upgrade is None and not block.expects_continue
+        memory = BlockMemory(self._edge.site, block, parsed.raw_block if is_repeatable else b"")
+        self._memory = memory if is_repeatable else None
+        self._begin(RequestHead(parsed.line.method, parsed.line.target, block, self._peer), memory)
         if rest and not self.transport.is_closing():
             self.data_received(rest)
 
-    def _begin(self, head: RequestHead) -> None:
-        block = head.block
+    def _begin(self, head: RequestHead, memory: BlockMemory) -> None:
+        block, edge = head.block, self._edge
         self._deadline = 0.0
         if block.has_body:
             self._stage = _BODY
             self._body_left = block.content_length or 0
-            self._decoder = ChunkedDecoder(self._edge.settings.head.header_bytes) if block.is_chunked else None
-            self._deadline = self._edge.loop.time() + self._edge.settings.body_idle_seconds
+            self._decoder = ChunkedDecoder(edge.settings.head.header_bytes) if block.is_chunked else None
+            self._deadline = edge.loop.time() + edge.settings.body_idle_seconds
         else:
             self._stage = _ANSWER
-        transaction = self._transaction = Transaction(self._edge, self, head)
+        trusted = memory.site.trusted_proxies
+        client = client_of(self._peer, block, edge.scheme, trusted) if trusted else self._client
+        transaction = self._transaction = Transaction(edge, self, head, client, memory)
         transaction.begin()
 
     def _read_body(self, data: bytes) -> None:

@@ -14,9 +14,10 @@ from typing import Final
 from proxy.edge.client_connection import ClientConnection
 from proxy.edge.counters import Counters
 from proxy.edge.events import RequestIds, Timestamps
-from proxy.edge.gateway import Site
 from proxy.edge.head_reader import HeadLimits
 from proxy.edge.limits import UserLimits
+from proxy.edge.memory import BlockMemories
+from proxy.edge.site import Site
 from proxy.errors import RequestError, Unavailable
 from proxy.forwarding.tasks import TaskSet
 
@@ -61,6 +62,8 @@ class Edge:
         self.audit = put_audit_line
         self.counters = Counters()
         self.ids = RequestIds()
+        self.memories = BlockMemories()
+        self.scheme = "https" if settings.is_tls else "http"
         self.tasks = TaskSet(self.loop)
         self.wall_clock = time.time
         self.connections: set[ClientConnection] = set()

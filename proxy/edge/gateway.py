@@ -1,52 +1,31 @@
 """The judgement of a request, top to bottom: WHAT, WHO, MAY, WHERE, HOW.
 
-`Site` is everything a judgement depends on, immutable and swapped whole on reload. `judge` is total, synchronous and asked once.
+`judge` is total, synchronous and asked once.
 What is judged is what is sent: the upstream's path is the target's own.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from proxy.directory.clusters import Directory
 from proxy.directory.upstream import Upstream
+from proxy.edge.memory import BlockMemory
+from proxy.edge.site import Site
 from proxy.errors import Forbidden, NoRoute, Unauthenticated
 from proxy.forwarding.pool import Pool
 from proxy.identity.credentials import bearer
 from proxy.identity.principal import Identity
-from proxy.issuers.authenticator import Authenticator
 from proxy.policy.decision import Allowed, Denied
 from proxy.policy.explanation import forbidden_message
 from proxy.policy.policy import Policy
 from proxy.routing.request_head import HeaderBlock, RequestHead
-from proxy.routing.routes import Routes
 from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi
-from proxy.wire.inbound import AnswerRules, authorities
-from proxy.wire.outbound import Client, Grant, OutboundHeaders, outbound_headers
+from proxy.wire.inbound import AnswerRules
+from proxy.wire.outbound import Grant, OutboundHeaders, outbound_headers
 
-Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 AnyTarget: TypeAlias = ManagementApi | ClusterApi | MonitoringUi
 
 _SPDY: Final = frozenset({"exec", "attach", "portforward", "proxy"})
-_KEPT_HEADERS: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What judgements depend on. `pools` and `answers` are keyed by the upstream's name; `answers` holds what `answer_rules` makes."""
-
-    routes: Routes
-    policy: Policy
-    directory: Directory
-    authenticator: Authenticator
-    pools: Mapping[str, Pool]
-    answers: Mapping[str, tuple[AnswerRules, AnswerRules]]
-    credential_names: frozenset[bytes]
-    trusted_proxies: Networks
 
 
 class Carriage(Struct, frozen=True):
@@ -69,33 +48,18 @@ class Redirect(Struct, frozen=True):
     location: bytes
 
 
-@dataclass(slots=True)
-class BlockMemory:
-    """What was worked out for one header block of one connection, so that its next requests need not.
-
-    `identity` is still checked for its expiry and revocation (the authenticator's `generation`) at each use. `headers` depends on the upstream, on what granted, and
-    on the protocol to switch to.
-    """
-
-    site: Site
-    client: Client
-    identity: Identity | None = None
-    generation: object = None
-    headers: dict[tuple[str, str | None, bytes | None], OutboundHeaders] = field(default_factory=dict)
-
-
-def known_identity(site: Site, block: HeaderBlock, memory: BlockMemory, now: float) -> Identity | None:
-    """Return whom the request's token speaks for, None if that takes a question to its issuer; raises Unauthenticated.
+def known_identity(memory: BlockMemory, now: float) -> Identity | None:
+    """Return whom the token of a block speaks for, None if that takes a question to its issuer; raises Unauthenticated.
 
     `now` in seconds since the epoch.
     """
-    authenticator = site.authenticator
+    authenticator = memory.site.authenticator
     identity = memory.identity
     if identity is not None and now < identity.expires_at and memory.generation is authenticator.generation:
         authenticator.counters.hits += 1
         return identity
     memory.headers.clear()
-    memory.identity = identity = authenticator.known(credential(block))
+    memory.identity = identity = authenticator.known(credential(memory.block))
     memory.generation = authenticator.generation
     return identity
 
@@ -125,10 +89,8 @@ def judge(site: Site, head: RequestHead, target: AnyTarget, identity: Identity, 
     key = (upstream.name, decision.granted_by, upgrade)
     headers = memory.headers.get(key)
     if headers is None:
-        headers = _outbound(site, head.block, upstream, target, identity, decision, memory.client, upgrade)
-        if len(memory.headers) >= _KEPT_HEADERS:
-            memory.headers.clear()
-        memory.headers[key] = headers
+        headers = _outbound(site, head.block, upstream, target, identity, decision, upgrade)
+        memory.keep_headers(key, headers)
     usual, other = site.answers[upstream.name]
     rules = other if _is_special(target) else usual
     return Carriage(
@@ -143,30 +105,6 @@ def permitted_upgrade(asked: bytes, target: AnyTarget) -> bytes | None:
     if asked == b"spdy/3.1" and not isinstance(target, MonitoringUi) and target.info.subresource in _SPDY:
         return asked
     return None
-
-
-def client_of(peer: str, block: HeaderBlock, scheme: str, trusted: Networks) -> Client:
-    """Say where a request came from; forwarded fields are believed only from a peer in `trusted`."""
-    if not trusted or not _is_in(peer, trusted):
-        return Client(peer, block.host, scheme)
-    chain = [part.strip().decode() for value in _values(block, b"x-forwarded-for") for part in value.split(b",")]
-    protocols = _values(block, b"x-forwarded-proto")
-    outer = protocols[0].decode() if len(protocols) == 1 and protocols[0] in {b"http", b"https"} else scheme
-    return Client(_first_untrusted(chain, peer, trusted), block.host, outer)
-
-
-def answer_rules(upstream: Upstream) -> tuple[AnswerRules, AnswerRules]:
-    """Make the rules for an upstream's answers.
-
-    The usual ones first; then, for a Kubernetes API, those for what its `proxy` subresource serves, and for an application those
-    under a host name of its own.
-    """
-    prefix, names = b"/" + upstream.name.encode(), authorities(upstream.scheme, upstream.host, upstream.port)
-    if upstream.name.startswith("sl/"):
-        by_path = AnswerRules(prefix, names, upstream.base_path, is_kubernetes=False)
-        return by_path, replace(by_path, prefix=b"")
-    usual = AnswerRules(prefix, names, upstream.base_path)
-    return usual, replace(usual, is_sandboxed=True)
 
 
 def _forbidden(policy: Policy, identity: Identity, target: AnyTarget, denied: Denied) -> Forbidden:
@@ -193,14 +131,11 @@ def _outbound(
     target: AnyTarget,
     identity: Identity,
     allowed: Allowed,
-    client: Client,
     upgrade: bytes | None,
 ) -> OutboundHeaders:
     secret = site.pools[upstream.name].secret
     grant = Grant(_groups(site.policy, target, identity), allowed.granted_by or "")
-    return outbound_headers(
-        block, upstream, secret, identity, grant, client, upgrade=upgrade, credential_names=site.credential_names
-    )
+    return outbound_headers(block, upstream, secret, identity, grant, upgrade=upgrade, credential_names=site.credential_names)
 
 
 def _groups(policy: Policy, target: AnyTarget, identity: Identity) -> tuple[str, ...]:
@@ -226,28 +161,3 @@ def _is_special(target: AnyTarget) -> bool:
     if isinstance(target, MonitoringUi):
         return not target.prefix
     return target.info.subresource == "proxy" or target.info.verb == "proxy"
-
-
-def _values(block: HeaderBlock, lower_name: bytes) -> list[bytes]:
-    return [value for name, value in block.fields if name.lower() == lower_name]
-
-
-def _is_in(address: str, networks: Networks) -> bool:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)
-
-
-def _first_untrusted(chain: list[str], peer: str, trusted: Networks) -> str:
-    """Walk the chain from our side; the first address that no trusted proxy vouches beyond is the client's."""
-    client = peer
-    for address in reversed(chain):
-        if not _is_in(client, trusted):
-            break
-        try:
-            client = str(ip_address(address))
-        except ValueError:
-            break
-    return client

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from proxy.edge.answers import error_answer, front_page, is_api_target, redirect_answer
-from proxy.edge.gateway import AnyTarget, BlockMemory, Carriage, Redirect, Site, credential, judge, known_identity
+from proxy.edge.gateway import AnyTarget, Carriage, Redirect, credential, judge, known_identity
+from proxy.edge.memory import BlockMemory
 from proxy.edge.recording import Record
+from proxy.edge.site import Site
 from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.exchange import Exchange, Request, Stage
@@ -18,7 +20,7 @@ from proxy.forwarding.tunnel import Tunnel
 from proxy.identity.principal import Identity
 from proxy.routing.request_head import RequestHead
 from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi, OwnPage, Target
-from proxy.wire.outbound import request_bytes
+from proxy.wire.outbound import Client, request_bytes
 
 if TYPE_CHECKING:
     from proxy.edge.client_connection import ClientConnection
@@ -33,12 +35,14 @@ class Transaction:
 
     __slots__ = (
         "_bytes_in",
+        "_client",
         "_connection",
         "_edge",
         "_ends_at",
         "_exchange",
         "_head",
         "_is_finished",
+        "_memory",
         "_record",
         "_site",
         "_span_id",
@@ -46,13 +50,17 @@ class Transaction:
         "_tunnel",
     )
 
-    def __init__(self, edge: "Edge", connection: "ClientConnection", head: RequestHead) -> None:
+    def __init__(
+        self, edge: "Edge", connection: "ClientConnection", head: RequestHead, client: Client, memory: BlockMemory
+    ) -> None:
         self._edge = edge
         self._connection = connection
         self._head = head
-        self._site: Site = edge.site
+        self._client = client
+        self._memory = memory
+        self._site: Site = memory.site
         request_id, self._span_id = edge.ids.take()
-        self._record = Record(request_id, head, head.peer, edge.loop.time())
+        self._record = Record(request_id, head, client.address, edge.loop.time())
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._stream_kind: str | None = None
@@ -84,14 +92,14 @@ class Transaction:
             if isinstance(target, OwnPage):
                 self._serve_own_page(target)
                 return
-            memory = self._connection.memory_for(site)
-            record.client = memory.client.address
-            identity = known_identity(site, head.block, memory, self._edge.wall_clock())
+            memory = self._memory
+            identity = known_identity(memory, self._edge.wall_clock())
             if identity is None:
                 name = f"verify a token for request {record.request_id.decode()}"
-                self._edge.tasks.start(self._verify(target, memory), name)
+                self._edge.tasks.start(self._verify(target), name)
             else:
-                self._carry(target, identity, memory)
+                self._edge.memories.keep(memory)
+                self._carry(target, identity)
         except RequestError as error:
             self.refuse(error)
 
@@ -199,21 +207,21 @@ class Transaction:
 
     # the steps of begin
 
-    async def _verify(self, target: AnyTarget, memory: BlockMemory) -> None:
+    async def _verify(self, target: AnyTarget) -> None:
         """Wait for a key set; the client may be gone when it is there."""
         try:
             identity = await self._site.authenticator.verify(credential(self._head.block))
             if not self._is_finished:
-                self._carry(target, identity, memory)
+                self._carry(target, identity)
         except RequestError as error:
             self.refuse(error)
 
-    def _carry(self, target: AnyTarget, identity: Identity, memory: BlockMemory) -> None:
+    def _carry(self, target: AnyTarget, identity: Identity) -> None:
         record, edge = self._record, self._edge
         record.identity = identity
         if edge.limits.requests_per_user is not None:
             edge.limits.request(identity, record.started)
-        verdict = judge(self._site, self._head, target, identity, memory)
+        verdict = judge(self._site, self._head, target, identity, self._memory)
         record.allowed = verdict.allowed
         if isinstance(verdict, Redirect):
             self._redirect(verdict)
@@ -234,7 +242,9 @@ class Transaction:
         block = head.block
         request = Request(
             head.method,
-            request_bytes(head.method, verdict.path, verdict.query, verdict.headers, record.request_id, self._span_id),
+            request_bytes(
+                head.method, verdict.path, verdict.query, verdict.headers, self._client, record.request_id, self._span_id
+            ),
             verdict.rules,
             block.has_body,
             block.is_chunked,
@@ -260,7 +270,6 @@ class Transaction:
         self._ends_at = self._record.started + edge.settings.stream_seconds
         if edge.settings.stream_follows_token:
             self._ends_at = min(self._ends_at, self._record.started + identity.expires_at - edge.wall_clock())
-        self._connection.forget_block()
         self._record.start(edge)
 
     def _redirect(self, verdict: Redirect) -> None:

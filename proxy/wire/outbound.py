@@ -1,7 +1,7 @@
 """Builds what an upstream is sent: headers from empty, the client's harmless fields, then ours and the credential.
 
-`outbound_headers` depends on the header block, the identity, the upstream and the decision alone, so that a connection may keep
-its result for its next requests; `request_bytes` adds the request line and the ids of one request.
+`outbound_headers` depends on the header block, the identity, the upstream and the decision alone, so that its result is kept for the
+next requests; `request_bytes` adds the request line, the client's address and the ids of one request.
 """
 
 import re
@@ -22,15 +22,19 @@ _NOT_VISIBLE: Final = re.compile(rb"[^\x21-\x24\x26-\x7e]")
 
 
 class Client(Struct, frozen=True):
-    """Where a request came from: address and host as upstreams are told, and the scheme the client used."""
+    """Where a request came from: the address as audit lines have it, and the header lines that tell upstreams."""
 
     address: str
-    host: bytes
-    scheme: str
+    lines: bytes
+
+    @classmethod
+    def at(cls, address: str, scheme: str) -> "Client":
+        """Make the value for an address and the scheme that the client used."""
+        return cls(address, f"X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {scheme}\r\n".encode())
 
 
 class OutboundHeaders(Struct, frozen=True):
-    """All header lines but the ids, and the trace id that the client brought, if it brought a valid one."""
+    """All header lines but the client's address and the ids; the trace id that the client brought, if it brought a valid one."""
 
     lines: bytes
     trace_id: bytes | None
@@ -49,7 +53,6 @@ def outbound_headers(
     secret: bytes | None,
     identity: Identity,
     grant: Grant,
-    client: Client,
     *,
     upgrade: bytes | None,
     credential_names: frozenset[bytes],
@@ -65,9 +68,7 @@ def outbound_headers(
         raise RuntimeError("a field that only the proxy may set was left in an outbound request")
     ours = [
         (b"Host", _authority(upstream)),
-        (b"X-Forwarded-For", client.address.encode()),
-        (b"X-Forwarded-Proto", client.scheme.encode()),
-        (b"X-Forwarded-Host", client.host),
+        (b"X-Forwarded-Host", block.host),
         *_framing(block, upgrade),
         *credential_fields(upstream, secret, identity, grant),
     ]
@@ -75,7 +76,7 @@ def outbound_headers(
 
 
 def request_bytes(
-    method: str, path: bytes, query: bytes | None, headers: OutboundHeaders, request_id: bytes, span_id: bytes
+    method: str, path: bytes, query: bytes | None, headers: OutboundHeaders, client: Client, request_id: bytes, span_id: bytes
 ) -> bytes:
     """Serialise one request head; `request_id` is 32 hexadecimal digits, `span_id` 16 (W3C Trace Context)."""
     return b"".join(
@@ -86,6 +87,7 @@ def request_bytes(
             b"" if query is None else b"?" + query,
             b" HTTP/1.1\r\n",
             headers.lines,
+            client.lines,
             b"X-Request-Id: ",
             request_id,
             b"\r\ntraceparent: 00-",

@@ -1,0 +1,78 @@
+"""What was worked out for a header block, so that the next request with the same bytes need not work it out again.
+
+Clients repeat their header block byte for byte and change the request line alone. A block that was checked, and whose token was
+believed, is kept for all connections of the worker: its checked form, its identity, and the lines that upstreams were sent for it.
+The key is the block's own bytes, from the CRLF that ends the request line to the empty line, so that a hit proves that llhttp and our
+own checks have passed exactly these bytes. What may change is checked at each use: the identity's expiry, its keys, the site.
+
+Two generations bound it: when the young one is full it becomes the old one, and what is used again returns to the young.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from proxy.edge.site import Site
+from proxy.identity.principal import Identity
+from proxy.routing.request_head import HeaderBlock
+from proxy.wire.outbound import OutboundHeaders
+
+HeadersKey: TypeAlias = tuple[str, str | None, bytes | None]
+
+_MOST_BLOCKS: Final = 1024
+_MOST_BYTES: Final = 2 << 20
+_MOST_HEADERS: Final = 4
+
+
+@dataclass(slots=True)
+class BlockMemory:
+    """One block: `raw` are its bytes when it may be kept, empty otherwise.
+
+    `headers` depends on the upstream's name, on the role that granted, and on the protocol to switch to.
+    """
+
+    site: Site
+    block: HeaderBlock
+    raw: bytes
+    identity: Identity | None = None
+    generation: object = None
+    headers: dict[HeadersKey, OutboundHeaders] = field(default_factory=dict)
+
+    def keep_headers(self, key: HeadersKey, headers: OutboundHeaders) -> None:
+        """Remember what an upstream is sent, for a few upstreams at a time."""
+        if len(self.headers) >= _MOST_HEADERS:
+            self.headers.clear()
+        self.headers[key] = headers
+
+
+class BlockMemories:
+    """The blocks of one worker, at most twice _MOST_BLOCKS of them and twice _MOST_BYTES."""
+
+    __slots__ = ("_old", "_young", "_young_bytes")
+
+    def __init__(self) -> None:
+        self._young: dict[bytes, BlockMemory] = {}
+        self._old: dict[bytes, BlockMemory] = {}
+        self._young_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def find(self, raw: bytes, site: Site) -> BlockMemory | None:
+        """Return what is known of a block; nothing outlives a reload."""
+        memory = self._young.get(raw)
+        if memory is None:
+            memory = self._old.pop(raw, None)
+            if memory is None:
+                return None
+            self.keep(memory)
+        return memory if memory.site is site else None
+
+    def keep(self, memory: BlockMemory) -> None:
+        """Remember a block whose token was believed; one that may not be repeated is not kept."""
+        raw = memory.raw
+        if not raw or self._young.get(raw) is memory:
+            return
+        if len(self._young) >= _MOST_BLOCKS or self._young_bytes + len(raw) > _MOST_BYTES:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+        self._young[raw] = memory
+        self._young_bytes += len(raw)
