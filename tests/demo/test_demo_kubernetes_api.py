@@ -392,6 +392,18 @@ async def test_a_watch_sends_table_rows_bookmarks_and_ends_in_time(api: Client) 
         assert await asyncio.wait_for(answer.content.read(), 5) == b""
 
 
+async def test_a_client_that_leaves_while_it_is_written_to_is_no_error(api: Client, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(10):
+        left = [await api.http.get(MAPS, params={"watch": "1"}) for _ in range(10)]
+        async with asyncio.TaskGroup() as group:
+            for number in range(10):
+                patch = {"metadata": {"labels": {"n": str(number)}}}
+                group.create_task(api.ok("PATCH", f"{MAPS}/web-settings", patch, headers=MERGE))
+                await asyncio.sleep(0)
+                left[number].close()
+    assert caplog.text == ""
+
+
 async def test_stopping_the_server_ends_watches_and_logs(api: Client) -> None:
     version = (await api.ok("GET", MAPS))["metadata"]["resourceVersion"]
     async with (

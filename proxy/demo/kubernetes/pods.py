@@ -53,12 +53,13 @@ class Pods:
         options = _log_options(call)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(call.request)
-        async with contextlib.aclosing(pod_logs.read(source, options)) as lines:
-            async for line in lines:
-                await response.write(line)
-                if not self._objects.exists(call.place(), pod):
-                    break
-        await response.write_eof()
+        with contextlib.suppress(ConnectionResetError):  # the client is gone
+            async with contextlib.aclosing(pod_logs.read(source, options)) as lines:
+                async for line in lines:
+                    await response.write(line)
+                    if not self._objects.exists(call.place(), pod):
+                        break
+            await response.write_eof()
         return response
 
     async def _exec(self, call: Call, pod: Document) -> web.StreamResponse:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -73,15 +74,16 @@ async def watch(call: Call, store: Store) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(call.request)
         shape = _Shape(call, include=call.query.get("includeObject", "Metadata"))
-        for document in present:
-            await response.write(shape.line(_Selected("ADDED", document)))
-        if call.query.get("sendInitialEvents") == "true":
-            await response.write(shape.line(_bookmark(call.resource, store.revision, {_INITIAL_EVENTS_END: "true"})))
-        async for event in _followed(call, store, followed, matches):
-            await response.write(shape.line(event))
+        with contextlib.suppress(ConnectionResetError):  # the client is gone
+            for document in present:
+                await response.write(shape.line(_Selected("ADDED", document)))
+            if call.query.get("sendInitialEvents") == "true":
+                await response.write(shape.line(_bookmark(call.resource, store.revision, {_INITIAL_EVENTS_END: "true"})))
+            async for event in _followed(call, store, followed, matches):
+                await response.write(shape.line(event))
+            await response.write_eof()
     finally:
         store.leave(followed)
-    await response.write_eof()
     return response
 
 
