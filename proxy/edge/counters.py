@@ -25,17 +25,52 @@ class Durations:
         self.buckets[bisect_left(DURATION_BOUNDS, seconds)] += 1
         self.sum += seconds
 
+    def merge(self, other: "Durations") -> None:
+        """Add another histogram's counts."""
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        self.sum += other.sum
+
+    @property
+    def count(self) -> int:
+        """How many durations were counted."""
+        return sum(self.buckets)
+
 
 class Counters:
-    """What the edge counts. Kinds of target are `kaas`, `k8s`, `sl`, `own` and `none`."""
+    """What the edge counts. Kinds of target are `kaas`, `k8s`, `sl`, `own` and `none`.
+
+    A request is one entry in one histogram, keyed by all that is asked about it; the metrics' views are added up when they are read.
+    """
 
     def __init__(self) -> None:
-        self.requests: defaultdict[tuple[str, str, int], int] = defaultdict(int)
-        self.durations: defaultdict[str, Durations] = defaultdict(Durations)
-        self.decisions: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.finished: dict[tuple[str, str | None, int | None, str], Durations] = {}
         self.malformed: defaultdict[str, int] = defaultdict(int)
         self.streams: defaultdict[str, int] = defaultdict(int)
         self.in_flight = 0
         self.connections = 0
         self.bytes_in = 0
         self.bytes_out = 0
+
+    @property
+    def requests(self) -> dict[tuple[str, str, int], int]:
+        """Requests by kind, verb (`none` without one) and status (0: the client left before one)."""
+        counts: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        for (kind, verb, status, _), durations in self.finished.items():
+            counts[kind, verb or "none", status or 0] += durations.count
+        return dict(counts)
+
+    @property
+    def decisions(self) -> dict[tuple[str, str], int]:
+        """Requests by kind and decision."""
+        counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for (kind, _, _, decision), durations in self.finished.items():
+            counts[kind, decision] += durations.count
+        return dict(counts)
+
+    @property
+    def durations(self) -> dict[str, Durations]:
+        """Durations by kind."""
+        merged: defaultdict[str, Durations] = defaultdict(Durations)
+        for (kind, _, _, _), durations in self.finished.items():
+            merged[kind].merge(durations)
+        return dict(merged)

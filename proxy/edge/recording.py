@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from proxy.edge.counters import Durations
 from proxy.edge.events import AuditEvent, audit_line
 from proxy.errors import Forbidden, RequestError
 from proxy.forwarding.pool import Pool
@@ -40,13 +41,14 @@ class Record:
 
     def end(self, edge: "Edge", bytes_in: int, bytes_out: int) -> None:
         """Count the request and write its line."""
-        counters, target, status = edge.counters, self.target, self.status
+        counters, target = edge.counters, self.target
         seconds = edge.loop.time() - self.started
-        kind, verb = ("none", None) if target is None else (target.kind, target.verb)
         decision = self._decision()
-        counters.requests[kind, verb or "none", status or 0] += 1
-        counters.decisions[kind, decision] += 1
-        counters.durations[kind].add(seconds)
+        key = ("none", None, self.status, decision) if target is None else (target.kind, target.verb, self.status, decision)
+        durations = counters.finished.get(key)
+        if durations is None:
+            durations = counters.finished[key] = Durations()
+        durations.add(seconds)
         counters.bytes_in += bytes_in
         counters.bytes_out += bytes_out
         if edge.audit is not None:

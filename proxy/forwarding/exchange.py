@@ -19,7 +19,7 @@ from proxy.forwarding.pool import Pool
 from proxy.forwarding.tunnel import HIGH_WATER
 from proxy.routing.request_head import Field
 from proxy.wire.framing import LAST_CHUNK, chunk
-from proxy.wire.inbound import AnswerHead, AnswerRules, BodyKind, answer_bytes, read_answer
+from proxy.wire.inbound import AnswerHead, AnswerRules, BodyKind, answer_bytes, read_answer, read_plain_answer
 from proxy.wire.managed import HOP_BY_HOP
 
 # RFC 9110 section 9.2.2
@@ -239,14 +239,24 @@ class Exchange:
         """Read and rewrite the head; raises BadGateway."""
         request = self.request
         answer = read_answer(status, fields, request.rules, request.method, version)
+        self._begin_answer(answer)
+        return answer
+
+    def plain_answer(self, data: bytes) -> tuple[AnswerHead, int] | None:
+        """Read and rewrite a head that is whole and plain."""
+        found = read_plain_answer(data, self.request.rules, self.request.method)
+        if found is not None:
+            self._begin_answer(found[0])
+        return found
+
+    def _begin_answer(self, answer: AnswerHead) -> None:
         self.stage = _ANSWERING
-        self.status = status
+        self.status = answer.status
         self._body_kind = answer.body
-        if request.upgrade is not None or not self.is_sent:
+        if self.request.upgrade is not None or not self.is_sent:
             # What the client sent behind this head was meant for a tunnel, or is a body that nobody will read.
             self.keep_alive = False
         self._head = answer_bytes(answer, framing=self._framing(answer))
-        return answer
 
     def answer_body(self, data: bytes) -> None:
         """Collect body bytes."""

@@ -152,17 +152,15 @@ class Policy:
 
     def _of_cluster_api(self, ref: ClusterRef, *, is_write: bool) -> tuple[tuple[str, Holders], ...]:
         right = self._rights[CLUSTER_API][is_write]
-        own = (f"m:k8s:{ref.namespace}:{ref.name}", right.own[_KUBERNETES])
+        scope = f"m:k8s:{ref.namespace}:{ref.name}"
         if self.is_management_cluster(ref):
-            return (own, (_GLOBAL, self._rights[MANAGEMENT_CLUSTER][is_write].own[_GLOBAL]))
+            return ((scope, right.own[_KUBERNETES]), (_GLOBAL, self._rights[MANAGEMENT_CLUSTER][is_write].own[_GLOBAL]))
         if ref.namespace in self.system_namespaces:
-            return (own,)
-        return (
-            (f"m:sl:{ref.namespace}:{ref.name}", right.held[_STACKLIGHT]),
-            (f"m:k8s:{ref.namespace}:{ref.name}", right.held[_KUBERNETES]),
-            (f"m:kaas:{ref.namespace}", right.held[_PROJECT]),
-            (_GLOBAL, right.held[_GLOBAL]),
-        )
+            return ((scope, right.own[_KUBERNETES]),)
+        held = right.held
+        holders = ((scope, held[_KUBERNETES]), (f"m:kaas:{ref.namespace}", held[_PROJECT]), (_GLOBAL, held[_GLOBAL]))
+        # No inclusion leads from StackLight to a Kubernetes API: only a changed table names its roles here.
+        return ((f"m:sl:{ref.namespace}:{ref.name}", held[_STACKLIGHT]), *holders) if held[_STACKLIGHT] else holders
 
     def _of_stacklight(self, ref: ClusterRef, *, is_write: bool) -> tuple[tuple[str, Holders], ...]:
         right = self._rights[STACKLIGHT][is_write]

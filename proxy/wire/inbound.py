@@ -4,6 +4,7 @@ What an answer may not do to a browser's view of our origin is dropped (the cont
 widen a service worker, open it to other origins, or set cookies from an API.
 """
 
+import re
 from collections.abc import Sequence
 from enum import Enum, auto
 from http import HTTPStatus
@@ -39,6 +40,18 @@ _PLAIN: Final = frozenset(
         b"x-kubernetes-pf-prioritylevel-uid",
     }
 )
+# The same, as one expression over a whole head: the names as API servers spell them, and exactly one plain Content-Length.
+_PLAIN_LINES: Final = (
+    rb"((?:(?:Content-Type|Date|Cache-Control|Audit-Id|Etag|ETag|Vary|Content-Encoding|Server|Last-Modified"
+    rb"|X-Kubernetes-Pf-Flowschema-Uid|X-Kubernetes-Pf-Prioritylevel-Uid): [\x20-\x7e]*\r\n)*)"
+)
+_PLAIN_ANSWER: Final = re.compile(
+    rb"HTTP/1\.1 ([2-5][0-9][0-9]) [\x20-\x7e]*\r\n"
+    + _PLAIN_LINES
+    + rb"Content-Length: ([0-9]{1,15})\r\n"
+    + _PLAIN_LINES
+    + rb"\r\n"
+)
 _NOSNIFF: Final = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX: Final = b"Content-Security-Policy: sandbox\r\n"
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -57,6 +70,7 @@ class BodyKind(Enum):
 # Names in this module: a member looked up on its class costs a descriptor call at each answer.
 _NONE, _LENGTH, _CHUNKED, _CLOSE = BodyKind
 _OK, _NO_CONTENT, _NOT_MODIFIED = 200, 204, 304
+_ALWAYS_EMPTY: Final = frozenset({_NO_CONTENT, _NOT_MODIFIED})
 
 
 class AnswerRules(Struct, frozen=True):
@@ -108,6 +122,24 @@ def read_answer(status: int, fields: Sequence[Field], rules: AnswerRules, method
     if rules.is_kubernetes:
         head.lines.append(_NOSNIFF + _SANDBOX if rules.is_sandboxed else _NOSNIFF)
     return head
+
+
+def read_plain_answer(data: bytes, rules: AnswerRules, method: str) -> tuple[AnswerHead, int] | None:
+    """Read a head that needs none of the rules, at the beginning of `data`; return it and its length.
+
+    None for any other, which llhttp and `read_answer` read: what matches here they would read in the same way.
+    """
+    found = _PLAIN_ANSWER.match(data)
+    if found is None or method == "HEAD":
+        return None
+    digits, before, length, behind = found.groups()
+    status = int(digits)
+    if status in _ALWAYS_EMPTY:
+        return None
+    lines = [before, behind]
+    if rules.is_kubernetes:
+        lines.append(_NOSNIFF + _SANDBOX if rules.is_sandboxed else _NOSNIFF)
+    return AnswerHead(status, lines, _LENGTH, int(length), keep_alive=True), found.end()
 
 
 def answer_bytes(head: AnswerHead, *, framing: bytes) -> bytes:
