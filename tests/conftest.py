@@ -1,4 +1,4 @@
-"""Doors for the tests of this folder: one for all that change nothing, and a maker of others."""
+"""Doors (`edge_door`): one for the tests of a module that change nothing, and a maker of others."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,21 +9,16 @@ from edge_door import Door, door
 
 
 @pytest.fixture(scope="module")
-def entry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """A door whose upstream answers 200 to everything; nothing recorded at the upstream is left from another test."""
+def _shared_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     with door(tmp_path_factory.mktemp("entry")) as running:
         yield running
 
 
-@pytest.fixture(autouse=True)
-def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    if "entry" not in request.fixturenames:
-        yield
-        return
-    entry: Door = request.getfixturevalue("entry")
-    entry.upstream.taken()
-    yield
-    entry.hang_up()
+@pytest.fixture
+def entry(_shared_door: Door) -> Iterator[Door]:
+    """A door whose upstream answers 200 to everything; nothing of another test is left at the upstream."""
+    yield _shared_door
+    _shared_door.be_quiet()
 
 
 @pytest.fixture

@@ -5,19 +5,26 @@ The proxy runs on uvloop in a thread of its own, so that a test may block on its
 
 import asyncio
 import contextlib
+import functools
 import json
 import queue
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import jwt
 import uvloop
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 from ruamel.yaml import YAML
 
 from proxy.app import RunningProxy, running
@@ -36,6 +43,7 @@ class Wire:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.buffer = b""
+        self.was_cut = False
         sock.settimeout(10)
 
     def send(self, data: bytes) -> None:
@@ -45,7 +53,8 @@ class Wire:
         """Read once; False at the end of the stream or after a reset."""
         try:
             data = self.sock.recv(65536)
-        except (ConnectionResetError, BrokenPipeError):
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+            self.was_cut = True
             return False
         self.buffer += data
         return bool(data)
@@ -144,8 +153,10 @@ class Upstream:
     """A server that follows a script on each connection and keeps what arrived."""
 
     script: Script = ok
+    tls: ssl.SSLContext | None = None
     requests: "queue.Queue[bytes]" = field(default_factory=queue.Queue)
     connections: int = 0
+    serving: int = 0
     errors: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -159,13 +170,16 @@ class Upstream:
             while True:
                 sock, _ = self.listener.accept()
                 self.connections += 1
+                self.serving += 1
                 self.open.append(sock)
                 threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        wire = _Recorded(sock, self.requests)
         try:
-            self.script(wire)
+            if self.tls is not None:
+                sock = self.tls.wrap_socket(sock, server_side=True)
+                self.open.append(sock)
+            self.script(_Recorded(sock, self.requests))
         except (OSError, ValueError):
             pass  # the proxy ended the connection, or the test is over
         except BaseException as error:
@@ -173,6 +187,7 @@ class Upstream:
             raise
         finally:
             sock.close()
+            self.serving -= 1
 
     def taken(self) -> list[bytes]:
         """Return what arrived since the last time, request by request."""
@@ -202,21 +217,97 @@ class _Recorded(Wire):
         return request
 
 
+@functools.cache
+def signing_key(kid: str) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def key_set(*kids: str) -> str:
+    public = {kid: json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(signing_key(kid).public_key())) for kid in kids}
+    return json.dumps({"keys": [{**key, "kid": kid, "use": "sig"} for kid, key in public.items()]})
+
+
 class Issuer:
     """Signs tokens; its key set is a file."""
 
     def __init__(self, folder: Path) -> None:
-        self._key = rsa.generate_private_key(65537, 2048)
-        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
         self.file = folder / "jwks.json"
-        self.file.write_text(json.dumps({"keys": [{**public, "kid": "one", "use": "sig"}]}))
+        self.file.write_text(key_set("one"))
 
-    def token(self, roles: Sequence[str] = WRITER, user: str = "ann", **claims: Any) -> str:
+    def token(self, roles: Sequence[str] = WRITER, user: str = "ann", kid: str = "one", **claims: Any) -> str:
         now = int(time.time())
         known = {"iss": ISSUER, "aud": ["kaas", "k8s"], "sub": f"id-of-{user}", "preferred_username": user, "iat": now}
         return jwt.encode(
-            {**known, "exp": now + 3600, "iam_roles": list(roles), **claims}, self._key, "RS256", headers={"kid": "one"}
+            {**known, "exp": now + 3600, "iam_roles": list(roles), **claims}, signing_key(kid), "RS256", headers={"kid": kid}
         )
+
+
+@functools.cache
+def authority(name: str = "authority") -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """A certificate authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key, _certificate(name, key, key, name, is_authority=True)
+
+
+def write_authority(path: Path, name: str = "authority") -> Path:
+    path.write_bytes(authority(name)[1].public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def write_pair(
+    folder: Path, stem: str = "tls", *, common_name: str = "entry.example", by: str = "authority"
+) -> tuple[Path, Path]:
+    """Write a certificate and its key for `common_name` and 127.0.0.1, signed by an authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    signer, issuer = authority(by)
+    certificate = _certificate(common_name, key, signer, issuer.subject.rfc4514_string().removeprefix("CN="))
+    pair = folder / f"{stem}.crt", folder / f"{stem}.key"
+    pair[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    pair[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    return pair
+
+
+def _certificate(
+    name: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, issuer: str, *, is_authority: bool = False
+) -> x509.Certificate:
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+    )
+    if is_authority:
+        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+        builder = builder.add_extension(usage, critical=True)
+    else:
+        names = [x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(signer, hashes.SHA256())
+
+
+def server_tls(folder: Path, *, by: str = "authority", client_authority: str | None = None) -> ssl.SSLContext:
+    """Return a context for a scripted upstream; with `client_authority` it wants a client certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*write_pair(folder, "upstream", common_name="upstream.example", by=by))
+    if client_authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(write_authority(folder / "clients.crt", client_authority))
+    return context
+
+
+@functools.cache
+def client_tls() -> ssl.SSLContext:
+    """Return a context that believes the authority."""
+    pem = authority()[1].public_bytes(serialization.Encoding.PEM).decode()
+    return ssl.create_default_context(cadata=pem)
 
 
 @dataclass
@@ -231,11 +322,15 @@ class Door:
     audit_file: Path
     loop: asyncio.AbstractEventLoop
     config_file: Path
+    is_tls: bool = False
     wires: list[Wire] = field(default_factory=list)
 
     def connect(self) -> Wire:
         """Open a connection; `hang_up` closes it if the test does not."""
-        wire = Wire(socket.create_connection(("127.0.0.1", self.port), timeout=10))
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        if self.is_tls:
+            sock = client_tls().wrap_socket(sock, server_hostname="entry.example", suppress_ragged_eofs=False)
+        wire = Wire(sock)
         self.wires.append(wire)
         return wire
 
@@ -243,9 +338,24 @@ class Door:
         while self.wires:
             self.wires.pop().sock.close()
 
-    def head(self, method: str, target: str, *lines: str, roles: Sequence[str] = WRITER, host: str = "entry.example") -> bytes:
-        fields = [f"Host: {host}", f"Authorization: Bearer {self.issuer.token(roles)}", *lines]
-        return "\r\n".join([f"{method} {target} HTTP/1.1", *fields, "", ""]).encode("latin-1")
+    def head(
+        self,
+        method: str,
+        target: str,
+        *lines: str,
+        roles: Sequence[str] = WRITER,
+        host: str = "entry.example",
+        token: str | None = "",
+    ) -> bytes:
+        """Return a request's head; `token` None sends no credential, empty one for `roles`."""
+        fields = [f"Host: {host}"]
+        if token is not None:
+            fields.append(f"Authorization: Bearer {token or self.issuer.token(roles)}")
+        return "\r\n".join([f"{method} {target} HTTP/1.1", *fields, *lines, "", ""]).encode("latin-1")
+
+    def upgrade(self, target: str, protocol: str, *lines: str, method: str = "GET", **changes: Any) -> bytes:
+        """Return the head of a request to switch to another protocol."""
+        return self.head(method, target, "Connection: Upgrade", f"Upgrade: {protocol}", *lines, **changes)
 
     def ask(self, method: str, target: str, *lines: str, roles: Sequence[str] = WRITER, body: bytes = b"") -> Answer:
         """One request on a connection of its own."""
@@ -268,6 +378,43 @@ class Door:
         done: queue.Queue[Any] = queue.Queue()
         self.loop.call_soon_threadsafe(lambda: done.put(function(*arguments)))
         return done.get(timeout=5)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the proxy's loop: what sockets receive meanwhile is looked at in one go."""
+        reached, released = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            reached.set()
+            released.wait(5)
+
+        self.loop.call_soon_threadsafe(hold)
+        assert reached.wait(5)
+        try:
+            yield
+        finally:
+            released.set()
+
+    def reload(self, **changes: Any) -> None:
+        """Write another configuration and read it."""
+        write_configuration(self.config_file, self.upstream.port, **changes)
+        reloader = self.running.reloader
+        asyncio.run_coroutine_threadsafe(reloader.reload("a test"), self.loop).result(timeout=10)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 5) -> None:
+        """Wait for something to become true."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "did not happen in time"
+            time.sleep(0.005)
+
+    def be_quiet(self) -> None:
+        """Wait until no client is there and the upstream has no connection left that carries a request."""
+        self.hang_up()
+        edge = self.running.edge
+        self.until(lambda: not edge.connections)
+        self.until(lambda: self.upstream.serving == sum(pool.idle for pool in edge.site.pools.values()))
+        self.upstream.taken()
 
 
 def configuration(upstream_port: int, **changes: Any) -> dict[str, Any]:
@@ -296,16 +443,25 @@ def configuration(upstream_port: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+def write_configuration(file: Path, upstream_port: int, **changes: Any) -> None:
+    with file.open("w") as opened:
+        YAML(typ="safe").dump(configuration(upstream_port, **changes), opened)
+
+
+TLS = {"address": "127.0.0.1", "port": 1, "tls": {"certificate_file": "tls.crt", "key_file": "tls.key"}}
+
+
 @contextlib.contextmanager
-def door(folder: Path, script: Script = ok, **changes: Any) -> Iterator[Door]:
-    """Run a proxy with a scripted upstream until the context is left."""
+def door(folder: Path, script: Script = ok, upstream_tls: ssl.SSLContext | None = None, **changes: Any) -> Iterator[Door]:
+    """Run a proxy with a scripted upstream until the context is left; `listen=TLS` makes it speak TLS."""
     folder.mkdir(parents=True, exist_ok=True)
-    upstream, issuer = Upstream(script), Issuer(folder)
+    upstream, issuer = Upstream(script, upstream_tls), Issuer(folder)
     (folder / "proxy.token").write_text("secret-of-the-proxy")
+    write_pair(folder)
     config_file = folder / "mosk-proxy.yaml"
-    with config_file.open("w") as file:
-        YAML(typ="safe").dump(configuration(upstream.port, **changes), file)
+    write_configuration(config_file, upstream.port, **changes)
     started: queue.Queue[Door | BaseException] = queue.Queue()
+    is_tls = "tls" in changes.get("listen", {})
     stop = asyncio.Event()
 
     async def main() -> None:
@@ -318,7 +474,8 @@ def door(folder: Path, script: Script = ok, **changes: Any) -> Iterator[Door]:
                 await asyncio.sleep(0.01)
             port = int(proxy.url.rpartition(":")[2])
             loop = asyncio.get_running_loop()
-            started.put(Door(proxy, port, proxy.admin_url, upstream, issuer, folder / "audit.log", loop, config_file))
+            audit_file = folder / "audit.log"
+            started.put(Door(proxy, port, proxy.admin_url, upstream, issuer, audit_file, loop, config_file, is_tls))
             await stop.wait()
 
     def thread() -> None:
