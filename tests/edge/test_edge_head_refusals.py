@@ -223,10 +223,10 @@ def test_endless_trailers_are_bounded(entry: Door) -> None:
 def test_a_foreign_host_is_misdirected(entry: Door) -> None:
     for host in ("other.example", "entry.example.", "127.0.0.1"):
         wire = entry.connect()
-        wire.send(entry.head("GET", POD, host=host))
+        wire.send(entry.head("GET", f"{POD}-misdirected", host=host))
         answer = wire.answer()
         assert (answer.status, answer.json()["kind"]) == (421, "Status")
-    assert entry.upstream.taken() == []
+    assert not any(b"misdirected" in request for request in entry.upstream.taken())
 
 
 def test_port_and_case_of_the_host_do_not_matter(entry: Door) -> None:
