@@ -60,6 +60,7 @@ async def test_a_token_dies_in_the_cache_when_it_expires():
         assert authenticator.known(token)
         clock.now += 2
         assert refusal(authenticator, token) == "token expired"
+        assert len(authenticator._verified) == 0
         clock.now += 1000
         assert refusal(authenticator, token) == "token expired"
         assert authenticator.counters.refused == {"token expired": 2}
@@ -217,12 +218,13 @@ async def test_a_new_key_clears_the_refusals():
     rhythm = replace(QUICK, refresh=0.02)
     async with serving(Issuer()) as issuer, running(issuer.settings(), rhythm=rhythm) as authenticator:
         await ready(authenticator)
-        early = mint(issuer.url, "second")
+        early, before = mint(issuer.url, "second"), authenticator.generation
         with pytest.raises(Unauthenticated, match="signing key not known"):
             await authenticator.verify(early)
         issuer.keys = key_set(jwk("first"), jwk("second"))
         await until(lambda: authenticator.states[0].keys == 2)
         assert authenticator.known(early).username == "ann"
+        assert authenticator.generation is before  # nobody lost anything
 
 
 async def test_an_issuer_that_goes_down_takes_no_access_away():
@@ -350,6 +352,15 @@ async def test_a_hostile_payload_decides_nothing_while_an_issuer_is_away():
         for payload in (b"[" * 40_000, b'{"iss":1}', b"\xff" * 1000, b'{"iss":"' + b"x" * 40_000 + b'"}'):
             with pytest.raises(Unauthenticated):
                 authenticator.known(head + b"." + base64url(payload) + b".AAAA")
+
+
+async def test_in_the_cool_down_a_payload_is_not_even_read():
+    async with serving(Issuer()) as issuer, running(issuer.settings()) as authenticator:
+        await ready(authenticator)
+        with pytest.raises(Unauthenticated, match="signing key not known"):
+            await authenticator.verify(mint(issuer.url, "second"))
+        head = base64url(json.dumps({"alg": "RS256", "kid": "x"}).encode())
+        assert refusal(authenticator, head + b"." + base64url(b"[" * 40_000) + b".AAAA") == "signing key not known"
 
 
 async def test_run_ends_when_it_is_cancelled_and_leaves_no_task():

@@ -78,6 +78,9 @@ def test_waits_grow_and_stay_below_what_readiness_allows():
     assert 0.5 <= pauses[2] <= 1
     assert all(2 <= pause <= 4 for pause in pauses[4:])
     assert len({round(pause, 6) for pause in pauses[4:]}) > 1000  # jitter
+    keys._ready_since = 1.0  # an old set serves: no hurry
+    keys._rhythm = replace(QUICK, last_kept_retry=100)
+    assert 50 <= keys._pause() <= 100
     keys._failures = 0
     assert 54 <= keys._pause() <= 66
 
@@ -195,6 +198,24 @@ async def test_a_failed_refresh_keeps_the_old_set():
         assert kept.gone == [frozenset()]
         issuer.keys = key_set(jwk("first"))
         await until(lambda: kept.keys.state.last_error is None)
+        assert kept.keys.state.ready_since == state.ready_since
+        assert repr(kept.keys) == f"IssuerKeys({issuer.url}, 1 keys, 0 failures)"
+
+
+async def test_a_refresh_that_nobody_asked_for_starts_no_cool_down():
+    async with serving(Issuer()) as issuer, Kept(issuer.settings(), replace(QUICK, refresh=0.01)) as kept:
+        await until(lambda: kept.keys.fetches["read"] >= 3)
+        assert kept.keys.outlook("second") == "ask"
+
+
+async def test_an_attempt_under_way_may_be_waited_for_after_a_failure():
+    issuer = Issuer(keys=b"<html>")
+    async with serving(issuer), Kept(issuer.settings(), replace(QUICK, attempt=5)) as kept:
+        await until(lambda: kept.keys.fetches["failed"] >= 1)
+        issuer.behaviour = hang
+        asked = issuer.asked["keys"]
+        await until(lambda: issuer.asked["keys"] > asked)
+        assert kept.keys.outlook("first") == "ask"
 
 
 async def test_a_failed_question_cools_down_and_says_so():
