@@ -87,12 +87,14 @@ class Edge:
         """Return the time of day as audit lines have it."""
         return self._timestamps.stamp(self.wall_clock())
 
-    def refuse_when_closing(self) -> None:
-        """Raise Unavailable while draining, and while the audit sink is full and set to refuse."""
+    def may_record(self) -> bool:
+        """Whether the audit sink takes the lines of another request."""
+        return self._audit_accepts is None or self._audit_accepts()
+
+    def refuse_when_draining(self) -> None:
+        """Raise Unavailable while draining."""
         if self.is_draining:
             raise Unavailable("the proxy is shutting down", retry_after=1)
-        if self._audit_accepts is not None and not self._audit_accepts():
-            raise Unavailable("the audit log cannot take more", retry_after=5)
 
     def malformed(self, error: RequestError, peer: str) -> None:
         """Count a request that was refused before it was routed; it has no audit line."""

@@ -18,9 +18,21 @@ _CLIENT_GONE: Final = "the client ended the request"
 
 
 class Record:
-    """What is known of one request so far; the first field still None tells how far it got."""
+    """What is known of one request so far; the first field still None tells how far it got. `is_written`: it has audit lines."""
 
-    __slots__ = ("allowed", "client", "error", "head", "identity", "pool", "request_id", "started", "status", "target")
+    __slots__ = (
+        "allowed",
+        "client",
+        "error",
+        "head",
+        "identity",
+        "is_written",
+        "pool",
+        "request_id",
+        "started",
+        "status",
+        "target",
+    )
 
     def __init__(self, request_id: bytes, head: RequestHead, client: str, started: float) -> None:
         self.request_id = request_id
@@ -33,6 +45,7 @@ class Record:
         self.pool: Pool | None = None
         self.error: RequestError | None = None
         self.status: int | None = None
+        self.is_written = True
 
     def start(self, edge: "Edge") -> None:
         """Write the line that a long-running request begins with: its end may be hours away."""
@@ -51,7 +64,7 @@ class Record:
         durations.add(seconds)
         counters.bytes_in += bytes_in
         counters.bytes_out += bytes_out
-        if edge.audit is not None:
+        if self.is_written and edge.audit is not None:
             self._write(edge, "end", decision, bytes_in, bytes_out, seconds)
 
     def _decision(self) -> str:

@@ -13,7 +13,7 @@ from proxy.edge.gateway import AnyTarget, Carriage, Redirect, credential, judge,
 from proxy.edge.memory import BlockMemory
 from proxy.edge.recording import Record
 from proxy.edge.site import Site
-from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError
+from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError, Unavailable
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.exchange import Exchange, Request, Stage
 from proxy.forwarding.tunnel import Tunnel
@@ -87,8 +87,11 @@ class Transaction:
         """Judge and send, or refuse."""
         site, head, record = self._site, self._head, self._record
         try:
+            record.is_written = self._edge.may_record()
             target = record.target = site.routes.resolve(head.method, head.block.host_text, head.target)
-            self._edge.refuse_when_closing()
+            if not record.is_written:
+                raise Unavailable("the audit log cannot take more", retry_after=5)
+            self._edge.refuse_when_draining()
             if isinstance(target, OwnPage):
                 self._serve_own_page(target)
                 return
