@@ -85,7 +85,13 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 def _audit_sink(settings: Settings) -> AuditSink:
     path = settings.audit.path
-    return AuditSink(None if path is None else "-" if path == "-" else Path(path), when_full=settings.audit.when_full)
+    return AuditSink(
+        None if path is None else "-" if path == "-" else Path(path),
+        when_full=settings.audit.when_full,
+        shared=settings.workers > 1,
+        # A start and an end for each request under way: a connection carries one at a time.
+        reserve_lines=2 * settings.limits.connections,
+    )
 
 
 def _live_checks() -> list[Check]:
