@@ -18,11 +18,13 @@ from proxy.app.site import SiteBuilder, edge_settings
 from proxy.edge.context import Edge
 from proxy.edge.limits import UserLimits
 from proxy.forwarding.tls import server_context
+from proxy.issuers.authenticator import Authenticator
 from proxy.settings import Settings, SettingsError, load
 
 log = logging.getLogger("mosk_proxy.reload")
 
 LOOK_SECONDS: Final = 5.0
+KEYS_SECONDS: Final = 5.0
 _FIXED: Final = ("listen.address", "listen.port", "admin", "workers", "audit")
 
 Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
@@ -59,6 +61,7 @@ class Reloader:
             settings = await loop.run_in_executor(None, load, self._path)
             site = self._builder.build(settings)
             self._renew_certificate(settings)
+            await _keys_are_there(site.authenticator)
         except SettingsError as error:
             self._refuse(cause, [problem.shown(self._path) for problem in error.problems])
             return
@@ -100,6 +103,16 @@ class Reloader:
 def user_limits(settings: Settings) -> UserLimits:
     """Return the limits of one user."""
     return UserLimits(settings.limits.requests_per_user, settings.limits.streams_per_user)
+
+
+async def _keys_are_there(authenticator: Authenticator) -> None:
+    """Wait a while for the keys of issuers that are new, so that the swap refuses nobody."""
+    deadline = asyncio.get_running_loop().time() + KEYS_SECONDS
+    while not all(state.ready for state in authenticator.states):
+        if asyncio.get_running_loop().time() > deadline:
+            log.warning("an issuer has not given its keys yet: its tokens are refused until it does")
+            return
+        await asyncio.sleep(0.05)
 
 
 def _named_files(block: BaseModel) -> Iterator[Path]:
