@@ -101,7 +101,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         edge = self._edge
         self.transport = cast("asyncio.Transport", transport)
-        if len(edge.connections) >= edge.settings.connections:
+        sock = cast("socket.socket", transport.get_extra_info("socket"))
+        if not edge.takes_in(sock.fileno()):
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(high=HIGH_WATER)

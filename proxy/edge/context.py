@@ -6,6 +6,8 @@ One timer serves all time limits: it looks at every connection a few times a sec
 import asyncio
 import contextlib
 import logging
+import resource
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ log = logging.getLogger("mosk_proxy.edge")
 
 SWEEP_SECONDS: Final = 0.25
 _LOG_LINES_A_SECOND: Final = 1.0
+# Room for the admin listener's connections, the audit file, and upstreams of those who are in.
+_SPARE_DESCRIPTORS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Edge:
         self._timestamps = Timestamps()
         self._next_log_line = 0.0
         self._unlogged = 0
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._last_descriptor = (sys.maxsize if most == resource.RLIM_INFINITY else most) - _SPARE_DESCRIPTORS
 
     def __repr__(self) -> str:
         state = "draining" if self.is_draining else "serving"
@@ -82,6 +88,16 @@ class Edge:
     def connection(self) -> ClientConnection:
         """Make the protocol of one accepted connection."""
         return ClientConnection(self)
+
+    def takes_in(self, descriptor: int) -> bool:
+        """Whether there is room for another connection, whose descriptor tells how many are in use (open(2)); counts those without."""
+        if len(self.connections) >= self.settings.connections:
+            self.counters.turned_away["limits.connections"] += 1
+        elif descriptor >= self._last_descriptor:
+            self.counters.turned_away["descriptors"] += 1
+        else:
+            return True
+        return False
 
     def stamp(self) -> str:
         """Return the time of day as audit lines have it."""

@@ -37,7 +37,7 @@ class Durations:
 
 
 class Counters:
-    """What the edge counts. Kinds of target are `kaas`, `k8s`, `sl`, `own` and `none`.
+    """What the edge counts. Kinds of target are `kaas`, `k8s`, `sl`, `own` and `none`; `turned_away` are connections, by cause.
 
     A request is one entry in one histogram, keyed by all that is asked about it; the metrics' views are added up when they are read.
     """
@@ -45,6 +45,7 @@ class Counters:
     def __init__(self) -> None:
         self.finished: dict[tuple[str, str | None, int | None, str], Durations] = {}
         self.malformed: defaultdict[str, int] = defaultdict(int)
+        self.turned_away: defaultdict[str, int] = defaultdict(int)
         self.streams: defaultdict[str, int] = defaultdict(int)
         self.in_flight = 0
         self.connections = 0

@@ -18,6 +18,7 @@ class Edge:
     durations: dict = field(default_factory=lambda: {"kaas": Durations([3, 1, 0, 1], 12.5), "sl": Durations([0, 0, 0, 0], 0.0)})
     decisions: dict = field(default_factory=lambda: {("kaas", "allow"): 5, ("k8s", "deny"): 2})
     malformed: dict = field(default_factory=lambda: {"host": 4, 'odd "cause"\n': 1})
+    turned_away: dict = field(default_factory=lambda: {"descriptors": 6})
     in_flight: int = 3
     connections: int = 17
     streams: dict = field(default_factory=lambda: {"watch": 2, "tunnel": 1})

@@ -48,6 +48,7 @@ def series(name: str, **labels: str):
         (series("malformed_requests_total", cause='odd "cause"\n'), 1),
         (series("requests_in_flight"), 3),
         (series("connections"), 17),
+        (series("connections_refused_total", cause="descriptors"), 6),
         (series("streams", kind="watch"), 2),
         (series("received_bytes_total"), 1000),
         (series("sent_bytes_total"), 123_456_789_012),
