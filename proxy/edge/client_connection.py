@@ -101,8 +101,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         edge = self._edge
         self.transport = cast("asyncio.Transport", transport)
-        sock = cast("socket.socket", transport.get_extra_info("socket"))
-        if not edge.takes_in(sock.fileno()):
+        sock = cast("socket.socket | None", transport.get_extra_info("socket"))
+        if not edge.takes_in(-1 if sock is None else sock.fileno()):
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
