@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from e2e_http import Api
 from e2e_keycloak import Keycloak
-from e2e_kubectl import FETCHED, Kubectl, Release, installed, release
+from e2e_kubectl import FETCHED, INSTALLED, NAMES, Kubectl, Release, release
 from e2e_parts import AbsentParts, scripts_folder, tool
 from e2e_servers import Server, ending_all, free_port, start, wait_until_ready
 from e2e_world import OTHER_SERVICE, SHORT_LIVED, WAYS, ControlPlane, World, furnish, open_door, pods_run, until
@@ -90,15 +90,12 @@ def world(scripts: Path, absent: AbsentParts, tmp_path_factory: pytest.TempPathF
         yield World(folder, ca, keycloak, keycloak_server, child, management, door)
 
 
-_INSTALLED = installed()
-
-
-@pytest.fixture(scope="session", params=[*_INSTALLED, *FETCHED])
+@pytest.fixture(scope="session", params=NAMES)
 def kubectl_release(request: pytest.FixtureRequest, absent: AbsentParts) -> Release:
     """Each kubectl that is installed or can be fetched."""
     name = request.param
     return release(
-        name, _INSTALLED[name] if name in _INSTALLED else tool(request.getfixturevalue("scripts"), FETCHED[name], absent)
+        name, INSTALLED[name] if name in INSTALLED else tool(request.getfixturevalue("scripts"), FETCHED[name], absent)
     )
 
 

@@ -134,7 +134,8 @@ def describe(kubectl: Kubectl) -> Seen:
     assert "Status: Running" in kubectl.comparable(pod)
     namespace = kubectl.ok("describe", "namespace", kubectl.namespace)
     assert "Active" in namespace
-    return [pod, namespace]
+    text, _, events = pod.partition("Events:")
+    return [text, *sorted(events.splitlines()), namespace]  # events of one second come in any order
 
 
 def apply_server_side(kubectl: Kubectl) -> Seen:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from e2e_audit import Line, groups_but_authenticated
+from e2e_http import Api
 from e2e_kubectl import Kubectl
 from e2e_world import World
 from websockets.sync.client import connect as websocket
@@ -66,6 +67,16 @@ def test_a_passed_token_makes_the_user_of_keycloak(world: World, path: str, user
     assert claims(token)["iam_roles"] == [group for group in line["user"]["groups"] if group != "system:authenticated"]
     assert line["user"]["extra"]["authentication.kubernetes.io/credential-id"] == [f"JTI={claims(token)['jti']}"]
     assert not any(marker in line["requestURI"] for line in elsewhere.audit.lines())
+
+
+def test_what_the_api_server_itself_refuses_is_told_in_its_words(world: World) -> None:
+    """The policy lets a project's writer into its cluster; this API server has no binding for that role."""
+    marker, token = uuid.uuid4().hex, world.keycloak.token("team-b-writer")
+    path = f"/api/v1/secrets?labelSelector=marker%3D{marker}"
+    through, straight = world.through(DEV, token).ask("GET", path), Api(world.child.url, world.ca, token).ask("GET", path)
+    assert (through.status, through.body) == (403, straight.body)
+    assert 'User "team-b-writer" cannot list resource "secrets" in API group "" at the cluster scope' in through.json()["message"]
+    assert len(world.child.audit.wait_for(lambda line: marker in line["requestURI"], count=2)) == 2
 
 
 REFUSED = [

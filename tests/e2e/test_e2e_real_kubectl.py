@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from e2e_kubectl import FETCHED, Kubectl, difference, installed
+from e2e_kubectl import NAMES, THOROUGH, Kubectl, assert_same
 from e2e_verbs import CORE, FURTHER, Verb
 from e2e_world import World
 
 pytestmark = pytest.mark.e2e
 
-NAMES = (*installed(), *FETCHED)
-THOROUGH = {NAMES[0], "kubectl.1.30", "kubectl.1.33", NAMES[-1]}
 # The other kind of credential changes nothing for a client: the two ends of the range will do.
 CASES = [
     pytest.param(name, way, verb, id=f"{name}-{way}-{verb.__name__}")
@@ -34,7 +32,7 @@ def test_a_verb_is_as_straight_at_the_server(
     ways: Mapping[str, Kubectl], way: str, verb: Verb, pairs: ThreadPoolExecutor
 ) -> None:
     through, straight = pairs.map(verb, (ways[way], ways["directly"]))
-    assert difference(ways["directly"], straight, ways[way], through) == ""
+    assert_same(ways["directly"], straight, ways[way], through)
 
 
 def test_who_one_is(ways: Mapping[str, Kubectl]) -> None:
@@ -46,6 +44,14 @@ def test_who_one_is(ways: Mapping[str, Kubectl]) -> None:
     assert straight.out == 'prod-cluster-admin ["m:k8s:team-a:prod@cluster-admin","system:authenticated"]'
     assert ways["impersonate"].ok(*question) == straight.out
     assert ways["pass_token"].ok(*question) == straight.out.replace("team-a:prod", "team-b:dev").replace("prod-", "dev-")
+
+
+def test_a_raw_path_is_below_the_server_s_or_whole(ways: Mapping[str, Kubectl], world: World) -> None:
+    through = ways["impersonate"]
+    whole = world.url("impersonate").removeprefix(world.door.url) + "/version"
+    said = through.run("get", "--raw", "/version" if through.release.version >= (1, 34) else whole)
+    assert said == ways["directly"].run("get", "--raw", "/version")
+    assert '"gitVersion"' in said.out
 
 
 def test_a_user_without_the_role_is_told_which_role_would_help(world: World, ways: Mapping[str, Kubectl]) -> None:
