@@ -193,7 +193,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._has_surplus = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._answer is None:
+        if self._is_done:
+            self._has_surplus = True
+        elif self._answer is None:
             self._fields.append((name, value))
         else:
             self._trailers.append((name, value))
@@ -217,7 +219,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         exchange, answer = self._exchange, self._answer
-        if exchange is None or answer is None or answer.body is BodyKind.NONE:
+        if exchange is None or answer is None or self._is_done or answer.body is BodyKind.NONE:
             # Bytes behind the head of an answer that has no body (RFC 9112 section 6.3).
             self._has_surplus = True
             return
