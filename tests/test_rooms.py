@@ -25,6 +25,7 @@ WITHOUT_A_MIRROR = {
     "proxy/forwarding": "the upstream's side of the transcripts in tests/edge",
     "proxy/wire": "the bytes of the transcripts in tests/edge",
     "proxy/routing/request_head.py": "the table of refusals in tests/edge",
+    "proxy/issuers/settings.py": "values without behaviour",
     "proxy/demo": "stand-ins for other people's servers: their clients test them, kubectl and the proxy",
 }
 
