@@ -142,7 +142,11 @@ def test_role_sets_are_equal_by_their_roles():
     assert RoleSet.from_strings(["m:kaas@writer"]) != RoleSet.from_strings(["m:kaas@reader"])
 
 
-@given(st.lists(st.one_of(st.text(), st.integers(), st.none(), st.sampled_from(KNOWN))))
+@given(
+    st.lists(
+        st.one_of(st.text().filter(lambda text: not text.startswith("m:")), st.integers(), st.none(), st.sampled_from(KNOWN))
+    )
+)
 def test_building_a_role_set_is_total(members):
     assert RoleSet.from_strings(members).strings == tuple(dict.fromkeys(member for member in members if member in KNOWN))
 
