@@ -51,7 +51,8 @@ _PREFIXES: Final = (
 )
 _LEFT_OVER: Final = re.compile(
     rb"(?im)^(?:authorization|host|content-length|transfer-encoding|connection|upgrade|te|expect|forwarded|x-real-ip|x-rewrite-url"
-    rb"|x-http-method-override|x-http-method|x-method-override|true-client-ip|x-request-id|traceparent|proxy-authorization"
+    rb"|x-http-method-override|x-http-method|x-method-override|true-client-ip|x-request-id|traceparent|tracestate"
+    rb"|proxy-authorization|proxy-authenticate|proxy-connection|keep-alive|trailer|http2-settings"
     rb"|impersonate[^:]*|x-remote-[^:]*|x-webauth-[^:]*|x-auth-request-[^:]*|x-forwarded-[^:]*|x-original-[^:]*|x-client-[^:]*"
     rb"|ssl-client-[^:]*|remote-[^:]*)[ \t]*:"
 )
