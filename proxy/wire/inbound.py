@@ -154,7 +154,7 @@ def location(value: bytes, rules: AnswerRules) -> bytes:
     if scheme_end > 0:
         slash = value.find(b"/", scheme_end + 3)
         authority, path = (value, b"/") if slash < 0 else (value[:slash], value[slash:])
-        return _under_prefix(path, rules) if authority.lower() in rules.authorities else value
+        return _path_alone(_under_prefix(path, rules)) if authority.lower() in rules.authorities else value
     if value.startswith(b"/") and not value.startswith(b"//"):
         return _under_prefix(value, rules)
     return value
@@ -172,7 +172,8 @@ def authorities(scheme: str, host: str, port: int) -> frozenset[bytes]:
 def set_cookie(value: bytes, rules: AnswerRules) -> bytes | None:
     """Bind an application's cookie to its own path and host; None for one that takes the proxy's own name."""
     pair, *attributes = value.split(b";")
-    if pair.strip().lower().startswith(SESSION_COOKIE.lower()):
+    # Some browsers send a cookie without a name back without its first `=`, as if its value were a name (CVE-2022-2860).
+    if pair.lstrip(b"= \t").lower().startswith(SESSION_COOKIE.lower()):
         return None
     path = rules.prefix or b"/"
     kept = [pair]
@@ -201,9 +202,17 @@ def _under_prefix(path: bytes, rules: AnswerRules) -> bytes:
     prefix = rules.prefix
     if not prefix or path == prefix or path.startswith((prefix + b"/", prefix + b"?")):
         return path
-    if rules.base_path and path.startswith(rules.base_path + b"/"):
-        path = path[len(rules.base_path) :]
+    base = rules.base_path
+    if base and path.startswith(base) and path[len(base) : len(base) + 1] in {b"", b"/", b"?"}:
+        path = path[len(base) :]
+        if not path.startswith(b"/"):
+            path = b"/" + path
     return prefix + path
+
+
+def _path_alone(path: bytes) -> bytes:
+    """Keep a path that has lost its host from naming another one (RFC 3986 section 4.2; browsers take a backslash for a slash)."""
+    return b"/." + path if path.startswith((b"//", b"/\\")) else path
 
 
 def _with_hop_by_hop(
