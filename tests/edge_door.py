@@ -243,7 +243,7 @@ class Issuer:
 
 
 @functools.cache
-def authority(name: str = "authority") -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def authority(name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     """A certificate authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     return key, _certificate(name, key, key, name, is_authority=True)
@@ -306,7 +306,7 @@ def server_tls(folder: Path, *, by: str = "authority", client_authority: str | N
 @functools.cache
 def client_tls() -> ssl.SSLContext:
     """Return a context that believes the authority."""
-    pem = authority()[1].public_bytes(serialization.Encoding.PEM).decode()
+    pem = authority("authority")[1].public_bytes(serialization.Encoding.PEM).decode()
     return ssl.create_default_context(cadata=pem)
 
 

@@ -18,7 +18,7 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT"
 
 
 class Tunnel:
-    """Two ends joined. `on_closed` is called once, when both have ended."""
+    """Two ends joined. `on_closed` is called once, when both are gone."""
 
     def __init__(self, client: asyncio.Transport, upstream: asyncio.Transport, on_closed: Callable[[], None]) -> None:
         self.client = TunnelEnd(self, client)
@@ -26,37 +26,47 @@ class Tunnel:
         self.client.other, self.upstream.other = self.upstream, self.client
         self._open = 2
         self._on_closed = on_closed
+        self._abort_timer: asyncio.TimerHandle | None = None
 
     def start(self, from_client: bytes, from_upstream: bytes) -> None:
         """Take both transports over; the arguments are what each side sent before the switch was complete."""
-        for end, early in ((self.client, from_upstream), (self.upstream, from_client)):
+        for end in (self.client, self.upstream):
             end.transport.set_protocol(end)
             end.transport.set_write_buffer_limits(high=HIGH_WATER)
             keep_alive(end.transport)
-            if early:
-                end.transport.write(early)
-                end.other.received += len(early)
-        for end in (self.client, self.upstream):
+            # Before anything is written: a full buffer pauses the other side again. A side that has ended already says so once more.
             end.transport.resume_reading()
+        for end, early in ((self.client, from_upstream), (self.upstream, from_client)):
+            if early:
+                end.other.received += len(early)
+                end.transport.write(early)
 
     def close(self) -> None:
-        """End both sides once what is buffered was sent."""
-        self.client.transport.close()
-        self.upstream.transport.close()
+        """End both sides once what is buffered was sent, or after a while; once."""
+        if self._abort_timer is None:
+            self._abort_timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._abort)
+            self.client.transport.close()
+            self.upstream.transport.close()
 
-    def end_lost(self, end: "TunnelEnd") -> None:
+    def end_lost(self) -> None:
         """Note that one of the two transports is gone; the other has a while to take what is buffered for it."""
         self._open -= 1
         if self._open:
-            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, end.other.transport.abort)
-        else:
-            self._on_closed()
+            self.close()
+            return
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        self._on_closed()
+
+    def _abort(self) -> None:
+        self.client.transport.abort()
+        self.upstream.transport.abort()
 
 
 class TunnelEnd(asyncio.Protocol):
-    """One side of a tunnel; `received` counts its bytes."""
+    """One side of a tunnel; `received` counts its bytes, and there will be no more of them when it `has_ended`."""
 
-    __slots__ = ("other", "received", "transport", "tunnel")
+    __slots__ = ("has_ended", "other", "received", "transport", "tunnel")
 
     other: "TunnelEnd"
 
@@ -64,18 +74,23 @@ class TunnelEnd(asyncio.Protocol):
         self.tunnel = tunnel
         self.transport = transport
         self.received = 0
+        self.has_ended = False
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
         self.other.transport.write(data)
 
     def eof_received(self) -> bool:
-        transport = self.other.transport
-        if not transport.can_write_eof() or not self.transport.can_write_eof():
-            transport.close()
+        self.has_ended = True
+        other = self.other
+        if (
+            other.has_ended
+            or other.transport.is_closing()
+            or not (self.transport.can_write_eof() and other.transport.can_write_eof())
+        ):
+            self.tunnel.close()
             return False
-        if not transport.is_closing():
-            transport.write_eof()
+        other.transport.write_eof()
         return True
 
     def pause_writing(self) -> None:
@@ -88,8 +103,7 @@ class TunnelEnd(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self.other.transport.close()
-        self.tunnel.end_lost(self)
+        self.tunnel.end_lost()
 
 
 def keep_alive(transport: asyncio.Transport) -> None:
