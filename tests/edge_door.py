@@ -86,6 +86,11 @@ class Wire:
         taken, self.buffer = self.buffer, b""
         return taken
 
+    def is_reset(self) -> bool:
+        """Whether the stream breaks off instead of ending."""
+        self.rest()
+        return self.was_cut
+
     def is_ended(self) -> bool:
         """Whether the stream ends without another byte."""
         return self.rest() == b""
@@ -119,7 +124,8 @@ class Wire:
         while size := int(self.until(b"\r\n") or b"0", 16):
             body += self.exactly(size)
             self.exactly(2)
-        self.until(b"\r\n")
+        while self.until(b"\r\n") not in {b"\r\n", b""}:
+            pass  # a trailer
         return body
 
     def reset(self) -> None:
@@ -146,6 +152,20 @@ def ok(wire: Wire) -> None:
     """Answer every request with 200 and two bytes."""
     while wire.request():
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
+
+
+def answering(*answers: bytes, close: bool = False) -> Callable[[Wire], None]:
+    """Make a script that gives these answers to the requests of a connection, in order."""
+
+    def script(wire: Wire) -> None:
+        for answer in answers:
+            if not wire.request():
+                return
+            wire.send(answer)
+        if not close:
+            wire.rest()
+
+    return script
 
 
 @dataclass
@@ -397,7 +417,7 @@ class Door:
 
     def reload(self, **changes: Any) -> None:
         """Write another configuration and read it."""
-        write_configuration(self.config_file, self.upstream.port, **changes)
+        write_configuration(self.config_file, self.upstream, **changes)
         reloader = self.running.reloader
         asyncio.run_coroutine_threadsafe(reloader.reload("a test"), self.loop).result(timeout=10)
 
@@ -417,9 +437,11 @@ class Door:
         self.upstream.taken()
 
 
-def configuration(upstream_port: int, **changes: Any) -> dict[str, Any]:
+def configuration(upstream_port: int, *, over_tls: bool = False, **changes: Any) -> dict[str, Any]:
     """Return a configuration whose targets all lead to one upstream; `changes` replace top-level keys."""
     server = {"url": f"http://127.0.0.1:{upstream_port}"}
+    if over_tls:
+        server = {"url": f"https://127.0.0.1:{upstream_port}", "ca_file": "authority.crt"}
     impersonate = {"credential": {"kind": "impersonate", "token_file": "proxy.token"}}
     grafana = {"kind": "identity_headers", "user_header": "X-WEBAUTH-USER", "role_header": "X-WEBAUTH-ROLE", "role": "Admin"}
     return {
@@ -443,9 +465,9 @@ def configuration(upstream_port: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def write_configuration(file: Path, upstream_port: int, **changes: Any) -> None:
+def write_configuration(file: Path, upstream: Upstream, **changes: Any) -> None:
     with file.open("w") as opened:
-        YAML(typ="safe").dump(configuration(upstream_port, **changes), opened)
+        YAML(typ="safe").dump(configuration(upstream.port, over_tls=upstream.tls is not None, **changes), opened)
 
 
 TLS = {"address": "127.0.0.1", "port": 1, "tls": {"certificate_file": "tls.crt", "key_file": "tls.key"}}
@@ -458,8 +480,9 @@ def door(folder: Path, script: Script = ok, upstream_tls: ssl.SSLContext | None 
     upstream, issuer = Upstream(script, upstream_tls), Issuer(folder)
     (folder / "proxy.token").write_text("secret-of-the-proxy")
     write_pair(folder)
+    write_authority(folder / "authority.crt", "authority")
     config_file = folder / "mosk-proxy.yaml"
-    write_configuration(config_file, upstream.port, **changes)
+    write_configuration(config_file, upstream, **changes)
     started: queue.Queue[Door | BaseException] = queue.Queue()
     is_tls = "tls" in changes.get("listen", {})
     stop = asyncio.Event()

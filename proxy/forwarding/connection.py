@@ -66,7 +66,7 @@ class ReturnsTo(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Serves one exchange at a time. `was_reused` tells whether it had served one before."""
+    """Serves one exchange at a time; `answers` counts those that were complete."""
 
     __slots__ = (
         "_answer",
@@ -106,9 +106,9 @@ class UpstreamConnection(asyncio.Protocol):
         return f"UpstreamConnection({state}, {self.answers} answers so far)"
 
     @property
-    def was_reused(self) -> bool:
-        """Whether an earlier exchange was complete on it: then a failure may only mean that it was closed while idle."""
-        return self.answers > 0
+    def was_stale(self) -> bool:
+        """Whether a failure may only mean that it was closed while idle: it had served before, and no byte of an answer came."""
+        return self.answers > 0 and self._answer is None and not self._head_size
 
     def is_usable(self) -> bool:
         """Whether a request may be written."""
@@ -156,6 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._receive_body(exchange, data[size:])
         elif self._answer is None and not self._head_size and data[0] != _FIRST_BYTE:
             # llhttp reads RTSP/1.0 as if it were HTTP/1.0.
+            self._head_size = len(data)
             self._fail(exchange, BadGateway("the upstream's answer is malformed", detail="not HTTP"))
         else:
             self._parse(exchange, data)

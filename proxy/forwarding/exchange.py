@@ -378,7 +378,7 @@ class Exchange:
     def _may_retry(self, connection: UpstreamConnection) -> bool:
         """A reused connection that broke before any answer was probably closed while idle (RFC 9110 section 9.2.2)."""
         request = self.request
-        return not self._is_retried and connection.was_reused and request.method in _IDEMPOTENT and not request.has_body
+        return not self._is_retried and connection.was_stale and request.method in _IDEMPOTENT and not request.has_body
 
     def _retry(self) -> None:
         connection = self._pool.acquire(self, fresh=True)

@@ -6,23 +6,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from edge_door import POD, Door, Wire
+from edge_door import POD, Door, Wire, answering
 
 Maker = Callable[..., Door]
-
-
-def answering(*answers: bytes, close: bool = False) -> Callable[[Wire], None]:
-    """Make a script that gives these answers to the requests of a connection, in order."""
-
-    def script(wire: Wire) -> None:
-        for answer in answers:
-            if not wire.request():
-                return
-            wire.send(answer)
-        if not close:
-            wire.rest()
-
-    return script
 
 
 def test_a_request_arrives_with_its_path_and_ours_and_the_answer_comes_back(entry: Door) -> None:
@@ -98,98 +84,6 @@ def test_a_body_arrives_whole_and_so_does_what_follows_it(make_door: Maker, size
     assert digests == [hashlib.sha256(body).digest(), hashlib.sha256(b"").digest()]
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_536, 5_000_000])
-def test_an_answer_of_known_length_arrives_whole(make_door: Maker, size: int) -> None:
-    body = bytes(range(250)) * (size // 250) + b"y" * (size % 250)
-    entry = make_door(answering(*[b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + body] * 2))
-    wire = entry.connect()
-    for _ in range(2):
-        wire.send(entry.head("GET", POD))
-        answer = wire.answer()
-        assert (answer["content-length"], answer.body == body) == (str(size), True)
-    assert entry.upstream.connections == 1
-
-
-def test_a_chunked_answer_keeps_its_trailers_and_loses_dangerous_ones(make_door: Maker) -> None:
-    entry = make_door(
-        answering(
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n4\r\ndefg\r\n"
-            b"0\r\nX-Checksum: 5\r\nSet-Cookie: a=b\r\nHost: x\r\n\r\n"
-        )
-    )
-    wire = entry.connect()
-    wire.send(entry.head("GET", POD))
-    assert b"Transfer-Encoding: chunked" in wire.until(b"\r\n\r\n")
-    rest = wire.until(b"\r\n\r\n")
-    assert rest.endswith(b"0\r\nX-Checksum: 5\r\n\r\n")
-    assert b"abc" in rest
-
-
-def test_an_answer_that_ends_with_its_connection_becomes_chunked(make_door: Maker) -> None:
-    entry = make_door(answering(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", close=True))
-    wire = entry.connect()
-    wire.send(entry.head("GET", POD))
-    answer = wire.answer()
-    assert (answer["transfer-encoding"], answer.body, answer["connection"]) == ("chunked", b"until the end", None)
-
-
-def test_http_1_0_gets_an_answer_without_chunks_and_then_the_end(make_door: Maker) -> None:
-    entry = make_door(answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
-    wire = entry.connect()
-    wire.send(entry.head("GET", POD).replace(b"HTTP/1.1", b"HTTP/1.0"))
-    head = wire.until(b"\r\n\r\n")
-    assert b"chunked" not in head
-    assert wire.rest() == b"abc"
-
-
-@pytest.mark.parametrize(
-    ("method", "answer"),
-    [
-        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"),
-        ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
-        ("GET", b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n'),
-    ],
-)
-def test_an_answer_without_body_ends_at_its_head(make_door: Maker, method: str, answer: bytes) -> None:
-    entry = make_door(answering(answer, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext"))
-    wire = entry.connect()
-    wire.send(entry.head(method, POD))
-    assert wire.until(b"\r\n\r\n").split(b" ")[1] == answer.split(b" ")[1]
-    wire.send(entry.head("GET", POD))
-    assert wire.answer().body == b"next"
-    assert entry.upstream.connections == 1
-
-
-def test_bytes_behind_the_answer_to_head_end_the_connection(make_door: Maker) -> None:
-    poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
-    entry = make_door(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde" + poison, poison))
-    wire = entry.connect()
-    wire.send(entry.head("HEAD", POD))
-    assert b"200 OK" in wire.until(b"\r\n\r\n")
-    time.sleep(0.05)
-    assert entry.running.edge.site.pools["k8s/team-a/prod"].idle == 0
-
-
-@pytest.mark.parametrize("surplus", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"], ids=["byte", "answer"])
-def test_bytes_behind_an_answer_are_nobodys_answer(make_door: Maker, surplus: bytes) -> None:
-    entry = make_door(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + surplus, b""))
-    wire = entry.connect()
-    wire.send(entry.head("GET", POD))
-    assert wire.answer().body == b"ok"
-    wire.send(entry.head("GET", POD))
-    assert wire.answer().body == b"ok"
-    assert entry.upstream.connections == 2
-
-
-def test_interim_answers_are_passed_on(make_door: Maker) -> None:
-    entry = make_door(answering(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
-    wire = entry.connect()
-    wire.send(entry.head("GET", POD))
-    assert wire.until(b"\r\n\r\n").startswith(b"HTTP/1.1 103 ")
-    assert wire.answer().body == b"ok"
-
-
 def test_the_body_is_asked_for_when_the_upstream_is_there(make_door: Maker) -> None:
     entry = make_door()
     wire = entry.connect()
@@ -227,60 +121,6 @@ def test_a_body_beyond_the_limit_is_413_before_and_during(make_door: Maker) -> N
     assert entry.ask("POST", POD, body=b"x" * 1000).status == 200
 
 
-@pytest.mark.parametrize(
-    ("framing", "ending"),
-    [
-        (b"Content-Length: 100", b"only this"),
-        (b"Transfer-Encoding: chunked", b""),
-        (b"Transfer-Encoding: chunked", b"64\r\nonly this"),
-        (b"Transfer-Encoding: chunked", b"ZZ\r\n"),
-        (b"Transfer-Encoding: chunked", b"0\r\n"),
-    ],
-    ids=["length", "chunk end", "within a chunk", "bad chunk", "last chunk"],
-)
-def test_an_answer_that_breaks_off_never_looks_complete(make_door: Maker, framing: bytes, ending: bytes) -> None:
-    def script(wire: Wire) -> None:
-        wire.request()
-        begin = b"9\r\nbeginning\r\n" if b"chunked" in framing else b"beginning"
-        wire.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + begin)
-        time.sleep(0.1)
-        wire.send(ending)
-
-    entry = make_door(script)
-    wire = entry.connect()
-    wire.send(entry.head("GET", POD))
-    wire.until(b"beginning")
-    with pytest.raises(ConnectionResetError):
-        read_to_the_end(wire)
-    assert b"0\r\n\r\n" not in wire.buffer
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\nabc",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nab",
-        b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
-        b"RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
-        b"HTTP/1.1 099 Low\r\nContent-Length: 2\r\n\r\nok",
-        b"HTTP/1.1 999 High\r\nContent-Length: 2\r\n\r\nok",
-        b"HTTP/1.1 200 OK\r\nX-A: b\nContent-Length: 2\r\n\r\nok",
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-        b"SSH-2.0-OpenSSH\r\n",
-        b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 200_000,
-        b"",
-    ],
-)
-def test_an_answer_that_could_be_read_in_two_ways_is_502(make_door: Maker, answer: bytes) -> None:
-    entry = make_door(answering(answer, close=True))
-    found = entry.ask("GET", POD)
-    assert (found.status, found.json()["kind"], found.json()["reason"]) == (502, "Status", "InternalError")
-
-
 def test_a_closed_idle_connection_is_replaced_without_the_client_noticing(make_door: Maker) -> None:
     entry = make_door(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", close=True))
     wire = entry.connect()
@@ -288,11 +128,6 @@ def test_a_closed_idle_connection_is_replaced_without_the_client_noticing(make_d
         wire.send(entry.head("GET", POD))
         assert wire.answer().status == 200
     assert entry.upstream.connections == 3
-
-
-def read_to_the_end(wire: Wire) -> None:
-    while data := wire.sock.recv(65536):
-        wire.buffer += data
 
 
 def once_then_hang_up(wire: Wire) -> None:
