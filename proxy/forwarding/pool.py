@@ -6,6 +6,7 @@ received a large answer keeps its buffers for life. One pool never waits for ano
 
 import asyncio
 import logging
+import math
 import ssl
 from collections import deque
 from dataclasses import dataclass
@@ -121,8 +122,7 @@ class Pool:
         if connection in self._idle:
             self._idle.remove(connection)
         self._pooled -= 1
-        if self._waiting and self._pooled < self.limits.connections:
-            self._dial_pooled(self._waiting.popleft()[0])
+        self._serve_waiting()
 
     def sweep(self, now: float) -> None:
         """Close connections that idled too long and refuse requests that waited too long; called by one timer for all."""
@@ -142,7 +142,18 @@ class Pool:
     def _refuse_while_open(self) -> None:
         left = self._open_until - self._loop.time()
         if left > 0:
-            raise Unavailable("the upstream does not answer", retry_after=int(left) + 1, detail=f"circuit of {self.name} open")
+            raise Unavailable("the upstream does not answer", retry_after=math.ceil(left), detail=f"circuit of {self.name} open")
+
+    def _serve_waiting(self) -> None:
+        """Dial for those who wait, as many as there is room for; refuse them while the circuit is open."""
+        while self._waiting and self._pooled < self.limits.connections:
+            waiter, _ = self._waiting.popleft()
+            try:
+                self._refuse_while_open()
+            except Unavailable as refusal:
+                waiter.not_connected(refusal)
+            else:
+                self._dial_pooled(waiter)
 
     def _dial_pooled(self, waiter: Waiter) -> None:
         self._pooled += 1
@@ -156,6 +167,12 @@ class Pool:
             if is_pooled:
                 self._pooled -= 1
             waiter.not_connected(error)
+            self._serve_waiting()
+            return
+        if not connection.is_usable():
+            # Its end came before we did, and will not be told again; `lost` counts it.
+            self._note_failure()
+            waiter.not_connected(BadGateway("the upstream closed the connection at once", detail=self.name))
             return
         self._failures_in_a_row = 0
         self.opened += 1

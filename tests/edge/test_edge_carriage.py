@@ -23,13 +23,6 @@ def test_a_request_arrives_with_its_path_and_ours_and_the_answer_comes_back(entr
     assert "Authorization: Bearer secret-of-the-proxy" in lines
 
 
-def test_connections_are_reused_on_both_sides(make_door: Maker) -> None:
-    entry = make_door()
-    wire = entry.connect()
-    for _ in range(5):
-        wire.send(entry.head("GET", POD))
-        assert wire.answer().status == 200
-    assert entry.upstream.connections == 1
 
 
 def test_a_repeated_header_block_is_judged_by_its_own_path(entry: Door) -> None:
@@ -121,13 +114,6 @@ def test_a_body_beyond_the_limit_is_413_before_and_during(make_door: Maker) -> N
     assert entry.ask("POST", POD, body=b"x" * 1000).status == 200
 
 
-def test_a_closed_idle_connection_is_replaced_without_the_client_noticing(make_door: Maker) -> None:
-    entry = make_door(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", close=True))
-    wire = entry.connect()
-    for _ in range(3):
-        wire.send(entry.head("GET", POD))
-        assert wire.answer().status == 200
-    assert entry.upstream.connections == 3
 
 
 def once_then_hang_up(wire: Wire) -> None:
@@ -157,13 +143,6 @@ def test_a_body_that_was_begun_is_not_sent_again(make_door: Maker) -> None:
     assert sum(b"PUT" in request for request in entry.upstream.taken()) == 1
 
 
-def test_a_refused_connection_is_502_and_then_the_circuit_opens(make_door: Maker) -> None:
-    entry = make_door()
-    entry.upstream.close()
-    statuses = [entry.ask("GET", POD).status for _ in range(7)]
-    assert statuses[:5] == [502] * 5
-    last = entry.ask("GET", POD)
-    assert (last.status, last["retry-after"] is not None) == (503, True)
 
 
 def test_a_silent_upstream_is_504(make_door: Maker) -> None:
