@@ -206,6 +206,9 @@ class Pool:
     def _note_failure(self) -> None:
         """Open the circuit after some failures in a row, each time for longer."""
         self.failed += 1
+        if self.circuit_open:
+            # One of many that were on their way when it opened: their number says nothing of how long to wait.
+            return
         self._failures_in_a_row += 1
         beyond = self._failures_in_a_row - _FAILURES_TO_OPEN
         if beyond >= 0:

@@ -246,6 +246,14 @@ async def test_the_circuit_opens_for_longer_each_time_and_closes_with_success(ca
         assert pool.acquire(Asker(), fresh=False) is connection
 
 
+async def test_many_failures_at_once_open_the_circuit_for_no_longer() -> None:
+    async with pooling(1, PoolLimits()) as pool:
+        for asker in [ask(pool) for _ in range(40)]:
+            await asker.error()
+        assert (pool.failed, pool._failures_in_a_row) == (40, 5)
+        assert pool._open_until <= asyncio.get_running_loop().time() + 1
+
+
 async def test_a_handshake_that_does_not_end_is_a_timeout(tmp_path: Path) -> None:
     ca_file = write_authority(tmp_path / "ca.crt", "authority")
     limits = PoolLimits(connect_seconds=0.1)
