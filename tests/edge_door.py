@@ -437,12 +437,14 @@ class Door:
         self.upstream.taken()
 
 
-def configuration(upstream_port: int, *, over_tls: bool = False, **changes: Any) -> dict[str, Any]:
-    """Return a configuration whose targets all lead to one upstream; `changes` replace top-level keys."""
+def configuration(
+    upstream_port: int, *, over_tls: bool = False, credential: dict[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """Return a configuration whose targets all lead to one upstream; `changes` replace top-level keys, `credential` that of the APIs."""
     server = {"url": f"http://127.0.0.1:{upstream_port}"}
     if over_tls:
         server = {"url": f"https://127.0.0.1:{upstream_port}", "ca_file": "authority.crt"}
-    impersonate = {"credential": {"kind": "impersonate", "token_file": "proxy.token"}}
+    impersonate = {"credential": credential or {"kind": "impersonate", "token_file": "proxy.token"}}
     grafana = {"kind": "identity_headers", "user_header": "X-WEBAUTH-USER", "role_header": "X-WEBAUTH-ROLE", "role": "Admin"}
     return {
         "public_url": "https://entry.example",
