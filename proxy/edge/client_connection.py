@@ -19,7 +19,7 @@ from proxy.edge.forwarded import client_of
 from proxy.edge.head_reader import HeadReader, ParsedHead
 from proxy.edge.memory import BlockMemory
 from proxy.edge.transaction import Transaction
-from proxy.errors import HeadersTooLarge, Malformed, RequestError, RequestTimeout
+from proxy.errors import GatewayTimeout, HeadersTooLarge, Malformed, RequestError, RequestTimeout
 from proxy.forwarding.exchange import Exchange
 from proxy.forwarding.tunnel import HIGH_WATER
 from proxy.routing.request_head import REQUEST_LINE, RequestHead
@@ -36,6 +36,7 @@ _DRAIN_SECONDS: Final = 2.0
 _HALF_CLOSED_SECONDS: Final = 0.5
 _REPEATABLE: Final = {b"GET": "GET", b"HEAD": "HEAD"}
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
+_AHEAD: Final = "too many requests were sent ahead of their answers"
 
 
 class ClientStage(Enum):
@@ -67,6 +68,7 @@ class ClientConnection(asyncio.Protocol):
         "_is_closing",
         "_is_half_closed",
         "_is_reading_paused",
+        "_is_writing_paused",
         "_memory",
         "_peer",
         "_reader",
@@ -91,7 +93,8 @@ class ClientConnection(asyncio.Protocol):
         self._drained = 0
         self._deadline = 0.0
         self._peer = ""
-        self._has_overflowed = self._is_closing = self._is_half_closed = self._is_reading_paused = False
+        self._has_overflowed = self._is_closing = self._is_half_closed = False
+        self._is_reading_paused = self._is_writing_paused = False
 
     def __repr__(self) -> str:
         return f"ClientConnection({self._peer}, {self._stage.name.lower()}, {self._transaction!r})"
@@ -109,7 +112,7 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]).removeprefix("::ffff:") if peer else ""
         self._client = Client.at(self._peer, edge.scheme)
-        self._deadline = edge.loop.time() + edge.settings.header_seconds
+        self._deadline = edge.loop.time() + (_DRAIN_SECONDS if edge.is_draining else edge.settings.header_seconds)
         edge.connections.add(self)
         edge.counters.connections += 1
 
@@ -125,29 +128,35 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         stage = self._stage
-        if stage is _HEAD:
+        if stage is _HEAD and not self._waiting:
             self._read_head(data)
         elif stage is _BODY:
             self._read_body(data)
-        elif stage is _ANSWER:
+        elif stage is _ANSWER or stage is _HEAD:
             self._keep_waiting(data)
         else:
             self._discard(data)
 
     def eof_received(self) -> bool:
-        if self._transaction is None or self._stage is not _ANSWER or not self.transport.can_write_eof():
+        is_answering = self._stage is _ANSWER and self._transaction is not None
+        if not self.transport.can_write_eof() or not (is_answering or self._waiting):
             return False
         self._is_half_closed = True
-        self._deadline = self._edge.loop.time() + _HALF_CLOSED_SECONDS
+        if is_answering:
+            self._deadline = self._answer_deadline()
         return True
 
     def pause_writing(self) -> None:
+        self._is_writing_paused = True
         if self._transaction is not None:
             self._transaction.pause_answer()
 
     def resume_writing(self) -> None:
+        self._is_writing_paused = False
         if self._transaction is not None:
             self._transaction.resume_answer()
+        elif self._stage is _ANSWER:
+            self._await_request()
 
     # what transactions ask
 
@@ -171,7 +180,7 @@ class ClientConnection(asyncio.Protocol):
     def close_when_idle(self) -> None:
         """Take no further request."""
         self._is_closing = True
-        if self._stage is _HEAD and self._reader is None:
+        if self._transaction is None and self._reader is None and (self._stage is _HEAD or self._stage is _ANSWER):
             self._close()
 
     def write(self, pieces: Sequence[bytes]) -> None:
@@ -216,20 +225,17 @@ class ClientConnection(asyncio.Protocol):
         if self._stage is _BODY:
             self._drain()
         elif self._has_overflowed:
-            self._refuse_head(Malformed("too many requests were sent ahead of their answers"), b"")
+            self._refuse_head(Malformed(_AHEAD))
         elif not keep_alive or self._is_closing:
             if self._waiting:
                 self._drain()
             else:
                 self._close()
+        elif self._is_writing_paused:
+            # The client does not take the answers that it has: the next request is read when it does.
+            self._deadline = self._edge.loop.time() + self._edge.settings.body_idle_seconds
         else:
-            self._stage = _HEAD
-            self._deadline = self._edge.loop.time() + self._edge.settings.idle_seconds
-            self.resume_body()
-            if self._waiting:
-                self._edge.loop.call_soon(self._next_waiting)
-            elif self._is_half_closed:
-                self.transport.close()
+            self._await_request()
 
     def become_tunnel(self) -> bytes:
         """Stop reading: the transport goes to a tunnel; return what the client sent early."""
@@ -260,6 +266,19 @@ class ClientConnection(asyncio.Protocol):
 
     # reading
 
+    def _await_request(self) -> None:
+        self._stage = _HEAD
+        self._deadline = self._edge.loop.time() + self._edge.settings.idle_seconds
+        self.resume_body()
+        if self._waiting:
+            self._edge.loop.call_soon(self._next_waiting)
+        elif self._is_half_closed:
+            self.transport.close()
+
+    def _answer_deadline(self) -> float:
+        """Return when a client that has ended its side is given up; there is no such time for one that has not."""
+        return self._edge.loop.time() + _HALF_CLOSED_SECONDS if self._is_half_closed else 0.0
+
     def _read_head(self, data: bytes) -> None:
         edge = self._edge
         if self._reader is None:
@@ -270,7 +289,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             parsed = self._reader.feed(data)
         except (Malformed, HeadersTooLarge) as error:
-            self._refuse_head(error, data)
+            self._refuse_head(error)
             return
         if parsed is not None:
             self._reader = None
@@ -304,12 +323,18 @@ class ClientConnection(asyncio.Protocol):
         memory = BlockMemory(self._edge.site, block, parsed.raw_block if is_repeatable else b"")
         self._memory = memory if is_repeatable else None
         self._begin(RequestHead(parsed.line.method, parsed.line.target, block, self._peer), memory)
-        if rest and not self.transport.is_closing():
+        if not rest or self.transport.is_closing():
+            return
+        if self._stage is _HEAD:
+            # Answered already. One request at each turn of the loop: a read may bring thousands.
+            self._keep_waiting(rest)
+            self._edge.loop.call_soon(self._next_waiting)
+        else:
             self.data_received(rest)
 
     def _begin(self, head: RequestHead, memory: BlockMemory) -> None:
         block, edge = head.block, self._edge
-        self._deadline = 0.0
+        self._deadline = self._answer_deadline() if self._is_half_closed else 0.0
         if block.has_body:
             self._stage = _BODY
             self._body_left = block.content_length or 0
@@ -348,7 +373,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _body_is_complete(self, transaction: Transaction) -> None:
         self._stage = _ANSWER
-        self._deadline = 0.0
+        self._deadline = self._answer_deadline()
         self._decoder = None
         if self._transaction is transaction:
             transaction.body_complete()
@@ -364,19 +389,25 @@ class ClientConnection(asyncio.Protocol):
                 self.pause_body()
         elif len(self._waiting) > HIGH_WATER or self._waiting.count(b"\r\n\r\n") > _MOST_WAITING_HEADS:
             self._has_overflowed = True
-            self._waiting = b""
+            self._waiting = self._waiting[:1]  # not empty: nothing that follows may be taken for the beginning of a head
 
     def _next_waiting(self) -> None:
+        if self._stage is not _HEAD or self.transport.is_closing():
+            return
+        if self._has_overflowed:
+            self._refuse_head(Malformed(_AHEAD))
+            return
         data, self._waiting = self._waiting, b""
-        if self._stage is _HEAD and not self.transport.is_closing():
+        if data:
             self.data_received(data)
 
     # ending
 
-    def _refuse_head(self, error: RequestError, data: bytes) -> None:
+    def _refuse_head(self, error: RequestError) -> None:
         """Answer a head that was not understood, and end the connection: where the next one would begin is anybody's guess."""
         edge = self._edge
         edge.malformed(error, self._peer)
+        data = b"" if self._reader is None else self._reader.received
         self._reader = None
         request_id, _ = edge.ids.take()
         as_api = is_api_target(data.partition(b" ")[2].partition(b" ")[0])
@@ -415,9 +446,13 @@ class ClientConnection(asyncio.Protocol):
 
     def _overdue(self, transaction: Transaction | None) -> None:
         if self._stage is _HEAD and self._reader is not None:
-            self._refuse_head(RequestTimeout("the request's head did not arrive in time"), b"")
+            self._refuse_head(RequestTimeout("the request's head did not arrive in time"))
         elif self._stage is _BODY and transaction is not None:
-            transaction.refuse(RequestTimeout("the request's body stopped arriving"))
+            transaction.refuse(
+                GatewayTimeout("the upstream stopped taking the request's body")
+                if self._is_reading_paused
+                else RequestTimeout("the request's body stopped arriving")
+            )
         elif self._stage is _HEAD:
             self._close()
         else:

@@ -53,6 +53,11 @@ class HeadReader:
         self._skipped = 0
         self._is_complete = False
 
+    @property
+    def received(self) -> bytes:
+        """What came of the head so far."""
+        return bytes(self._raw)
+
     def feed(self, data: bytes) -> ParsedHead | None:
         """Take more bytes; return the head once it is whole. Raises Malformed and HeadersTooLarge."""
         if not self._raw:
