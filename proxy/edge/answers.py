@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from proxy.errors import Forbidden, RequestError, TooManyRequests, Unauthenticated, Unavailable
+from proxy.routing.request_head import raw_path
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -36,7 +37,8 @@ _API_PREFIXES: Final = (b"/kaas", b"/k8s")
 
 def is_api_target(target: bytes) -> bool:
     """Whether a raw request target lies under a prefix whose answers are always Status objects."""
-    return any(target == prefix or target.startswith((prefix + b"/", prefix + b"?")) for prefix in _API_PREFIXES)
+    path = raw_path(target)
+    return any(path == prefix or path.startswith(prefix + b"/") for prefix in _API_PREFIXES)
 
 
 def error_answer(

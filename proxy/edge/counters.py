@@ -5,7 +5,8 @@ A prometheus-client counter costs a lock and a label look-up at each request; a 
 
 from bisect import bisect_left
 from collections import defaultdict
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, TypeAlias
 
 # Seconds; an answer from a neighbouring API server lies near the lower end, a large list near the upper one.
 DURATION_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -36,14 +37,20 @@ class Durations:
         return sum(self.buckets)
 
 
+# Target kind, verb, status, decision.
+Outcome: TypeAlias = tuple[str, str | None, int | None, str]
+
+
 class Counters:
     """What the edge counts. Kinds of target are `kaas`, `k8s`, `sl`, `own` and `none`; `turned_away` are connections, by cause.
 
-    A request is one entry in one histogram, keyed by all that is asked about it; the metrics' views are added up when they are read.
+    A request is one entry in one histogram, keyed by all that is asked about it, or one of `finished_streams`, which have no duration
+    worth knowing; the metrics' views are added up when they are read.
     """
 
     def __init__(self) -> None:
-        self.finished: dict[tuple[str, str | None, int | None, str], Durations] = {}
+        self.finished: dict[Outcome, Durations] = {}
+        self.finished_streams: defaultdict[Outcome, int] = defaultdict(int)
         self.malformed: defaultdict[str, int] = defaultdict(int)
         self.turned_away: defaultdict[str, int] = defaultdict(int)
         self.streams: defaultdict[str, int] = defaultdict(int)
@@ -56,16 +63,16 @@ class Counters:
     def requests(self) -> dict[tuple[str, str, int], int]:
         """Requests by kind, verb (`none` without one) and status (0: the client left before one)."""
         counts: defaultdict[tuple[str, str, int], int] = defaultdict(int)
-        for (kind, verb, status, _), durations in self.finished.items():
-            counts[kind, verb or "none", status or 0] += durations.count
+        for (kind, verb, status, _), count in self._all_finished():
+            counts[kind, verb or "none", status or 0] += count
         return dict(counts)
 
     @property
     def decisions(self) -> dict[tuple[str, str], int]:
         """Requests by kind and decision."""
         counts: defaultdict[tuple[str, str], int] = defaultdict(int)
-        for (kind, _, _, decision), durations in self.finished.items():
-            counts[kind, decision] += durations.count
+        for (kind, _, _, decision), count in self._all_finished():
+            counts[kind, decision] += count
         return dict(counts)
 
     @property
@@ -75,3 +82,7 @@ class Counters:
         for (kind, _, _, _), durations in self.finished.items():
             merged[kind].merge(durations)
         return dict(merged)
+
+    def _all_finished(self) -> Iterator[tuple[Outcome, int]]:
+        yield from ((outcome, durations.count) for outcome, durations in self.finished.items())
+        yield from self.finished_streams.items()

@@ -8,7 +8,7 @@ from proxy.errors import Forbidden, RequestError
 from proxy.forwarding.pool import Pool
 from proxy.identity.principal import Identity
 from proxy.policy.decision import Allowed
-from proxy.routing.request_head import RequestHead
+from proxy.routing.request_head import RequestHead, raw_path
 from proxy.routing.target import Target
 
 if TYPE_CHECKING:
@@ -52,16 +52,19 @@ class Record:
         if edge.audit is not None:
             self._write(edge, "start", self._decision(), 0, 0, None)
 
-    def end(self, edge: "Edge", bytes_in: int, bytes_out: int) -> None:
-        """Count the request and write its line."""
+    def end(self, edge: "Edge", bytes_in: int, bytes_out: int, *, is_stream: bool) -> None:
+        """Count the request and write its line; how long a stream lasts says nothing of how fast answers come."""
         counters, target = edge.counters, self.target
         seconds = edge.loop.time() - self.started
         decision = self._decision()
         key = ("none", None, self.status, decision) if target is None else (target.kind, target.verb, self.status, decision)
-        durations = counters.finished.get(key)
-        if durations is None:
-            durations = counters.finished[key] = Durations()
-        durations.add(seconds)
+        if is_stream:
+            counters.finished_streams[key] += 1
+        else:
+            durations = counters.finished.get(key)
+            if durations is None:
+                durations = counters.finished[key] = Durations()
+            durations.add(seconds)
         counters.bytes_in += bytes_in
         counters.bytes_out += bytes_out
         if self.is_written and edge.audit is not None:
@@ -104,7 +107,7 @@ class Record:
                 self._target_name(),
                 None if target is None else target.verb,
                 head.method,
-                head.target.partition(b"?")[0].decode("ascii", "backslashreplace"),
+                raw_path(head.target).decode("ascii", "backslashreplace"),
                 surface,
                 decision,
                 self._reason(stage),

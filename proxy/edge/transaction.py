@@ -41,6 +41,7 @@ class Transaction:
         "_ends_at",
         "_exchange",
         "_head",
+        "_is_ending",
         "_is_finished",
         "_memory",
         "_record",
@@ -66,7 +67,7 @@ class Transaction:
         self._stream_kind: str | None = None
         self._bytes_in = 0
         self._ends_at = 0.0
-        self._is_finished = False
+        self._is_ending = self._is_finished = False
         edge.counters.in_flight += 1
 
     def __repr__(self) -> str:
@@ -75,13 +76,14 @@ class Transaction:
 
     @property
     def is_stream(self) -> bool:
-        """Whether it is a long-running request or a tunnel."""
-        return self._stream_kind is not None
+        """Whether it is a long-running request or a tunnel that nobody has asked to end yet."""
+        return self._stream_kind is not None and not self._is_ending
 
     @property
     def awaits_tunnel(self) -> bool:
         """Whether the client's next bytes may belong to a tunnel."""
-        return self._head.block.upgrade is not None
+        exchange = self._exchange
+        return (self._head.block if exchange is None else exchange.request).upgrade is not None
 
     def begin(self) -> None:
         """Judge and send, or refuse."""
@@ -151,6 +153,7 @@ class Transaction:
 
     def end_stream(self) -> None:
         """End a long-running request so that its client may retry on it."""
+        self._is_ending = True
         if self._tunnel is not None:
             self._tunnel.close()
         elif self._exchange is not None:
@@ -340,7 +343,7 @@ class Transaction:
         elif exchange is not None:
             bytes_out = exchange.bytes_out
             record.status = record.status or exchange.status or None
-        record.end(edge, bytes_in, bytes_out)
+        record.end(edge, bytes_in, bytes_out, is_stream=self._stream_kind is not None)
 
 
 def _is_discovery(target: Target | None) -> bool:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from proxy.errors import BadGateway, GatewayTimeout, RequestError
+from proxy.errors import BadGateway, GatewayTimeout, RequestError, Unavailable
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.pool import Pool
 from proxy.forwarding.tunnel import HIGH_WATER
@@ -206,7 +206,7 @@ class Exchange:
             self.keep_alive = False
             self.answer_complete([])
         else:
-            self._give_up(BadGateway("the request was ended"))
+            self._give_up(Unavailable("the request was ended before its answer began", retry_after=1))
 
     # the pool's answer
 

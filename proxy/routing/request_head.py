@@ -124,6 +124,14 @@ def check_target_authority(target: bytes, host: bytes) -> None:
         raise Malformed("the request target must be a path, or an absolute URL of the same host as Host")
 
 
+def raw_path(target: bytes) -> bytes:
+    """Return the path of a request target in either form, as it came, without its query."""
+    if not target.startswith(b"/"):
+        match = _ABSOLUTE.match(target)
+        target = target if match is None else target[match.end() :]
+    return target.partition(b"?")[0]
+
+
 def _tokens(values: Sequence[bytes]) -> frozenset[bytes]:
     return frozenset(token.strip(b" \t").lower() for value in values for token in value.split(b",") if token.strip(b" \t"))
 

@@ -1,6 +1,5 @@
 """Requests and answers on their way, as transcripts: who sends what, what arrives, who closes first."""
 
-import contextlib
 import time
 from collections.abc import Callable
 
@@ -107,31 +106,3 @@ def test_a_watch_has_no_time_limit_of_a_plain_request(make_door: Maker) -> None:
     wire = entry.connect()
     wire.send(entry.head("GET", "/k8s/team-a/prod/api/v1/pods?watch=1"))
     assert wire.answer().body == b"ok"
-
-
-def test_a_drain_finishes_what_is_short_and_ends_streams_cleanly(make_door: Maker) -> None:
-    def script(wire: Wire) -> None:
-        request = wire.request()
-        if b"watch=1" in request:
-            wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
-            wire.rest()
-        else:
-            time.sleep(0.5)
-            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
-
-    entry = make_door(script)
-    idle, short, watch = entry.connect(), entry.connect(), entry.connect()
-    watch.send(entry.head("GET", "/k8s/team-a/prod/api/v1/pods?watch=1"))
-    watch.until(b"ok\r\n")
-    short.send(entry.head("GET", POD))
-    time.sleep(0.1)
-    edge = entry.running.edge
-    entry.call(lambda: edge.tasks.start(edge.drain(0, 5), "drain"))
-    assert idle.is_ended()
-    assert watch.rest() == b"0\r\n\r\n"
-    answer = short.answer()
-    assert (answer.body, answer["connection"]) == (b"done", None)
-    with contextlib.closing((late := entry.connect()).sock):
-        late.send(entry.head("GET", POD))
-        answer = late.answer()
-        assert (answer.status, answer["retry-after"], answer["connection"]) == (503, "1", "close")
