@@ -22,7 +22,6 @@ WITHOUT_A_MIRROR = {
     "proxy/routing/target.py": "values without behaviour",
     "proxy/app": "the running proxy of tests/edge is built by it; tests/cli starts it as a process",
     "proxy/edge": "transcripts of a running proxy in tests/edge, named by subject",
-    "proxy/forwarding": "the upstream's side of the transcripts in tests/edge",
     "proxy/issuers/settings.py": "values without behaviour",
     "proxy/demo": "stand-ins for other people's servers: their clients test them, kubectl and the proxy",
 }

@@ -310,8 +310,12 @@ class Transaction:
         self._answer_ourselves(answer, keep_alive=keep_alive)
 
     def _may_keep_alive(self) -> bool:
-        """Whether the connection may go on behind an answer of our own, which may come before the request's body was read."""
-        return not self._connection.has_unread_body() and self._head.block.keep_alive and self._connection.may_keep_alive()
+        """Whether the connection may go on behind an answer of our own.
+
+        Not when it comes before the request's body was read, nor when what follows may have been meant for a tunnel.
+        """
+        connection, block = self._connection, self._head.block
+        return block.upgrade is None and block.keep_alive and not connection.has_unread_body() and connection.may_keep_alive()
 
     def _answer_ourselves(self, data: bytes, *, keep_alive: bool) -> None:
         self._connection.write((data,))
