@@ -330,7 +330,7 @@ def client_tls() -> ssl.SSLContext:
     return ssl.create_default_context(cadata=pem)
 
 
-@dataclass
+@dataclass(eq=False)
 class Door:
     """A running proxy. `audit_lines` reads what it has recorded so far."""
 
@@ -457,7 +457,11 @@ def configuration(
                 "namespace": "team-a",
                 "name": "prod",
                 "api": {**server, **impersonate},
-                "stacklight": {"grafana": {**server, "credential": grafana}, "prometheus": server},
+                "stacklight": {
+                    "grafana": {**server, "credential": grafana},
+                    "prometheus": {**server, "credential": {"kind": "identity_headers", "user_header": "X-Company-User"}},
+                    "alertmanager": server,
+                },
             },
             {"namespace": "team-a", "name": "token", "api": {**server, "credential": {"kind": "pass_token", "audience": "k8s"}}},
             {"namespace": "team-a", "name": "other", "api": {**server, "credential": {"kind": "pass_token", "audience": "zzz"}}},
