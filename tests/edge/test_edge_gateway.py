@@ -177,6 +177,7 @@ def test_what_is_refused_first(entry: Door, target: str, host: str, roles, lines
     assert entry.upstream.taken() == []
 
 
+@pytest.mark.parametrize("path", ["/api/v1/namespaces/x/pods/y", "/version", "/apis/apps/v1/deployments?watch=1"])
 def test_a_refusal_does_not_tell_whether_a_cluster_exists(entry: Door, path: str) -> None:
     texts = []
     for name in ("prod", "absent"):
