@@ -4,6 +4,7 @@ The one place where a RequestError becomes bytes. Text that came from a client i
 """
 
 import html
+import re
 from http import HTTPStatus
 from typing import Final
 
@@ -32,6 +33,8 @@ _OWN_HEADERS: Final = (
     b"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'\r\n"
 )
 _HSTS: Final = b"Strict-Transport-Security: max-age=31536000\r\n"
+# RFC 6750 section 3; a line break would begin a field.
+_NOT_IN_A_DESCRIPTION: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 _API_PREFIXES: Final = (b"/kaas", b"/k8s")
 
 
@@ -135,9 +138,9 @@ def _challenge(error: RequestError) -> bytes:
         return b""
     challenge = 'Bearer realm="mosk-proxy"'
     if error.error:
-        description = error.message.replace("\\", "").replace('"', "'")
+        description = _NOT_IN_A_DESCRIPTION.sub("?", error.message.replace("\\", "").replace('"', "'"))
         challenge += f', error="{error.error}", error_description="{description}"'
-    return f"WWW-Authenticate: {challenge}\r\n".encode("ascii", "replace")
+    return f"WWW-Authenticate: {challenge}\r\n".encode("ascii")
 
 
 def _warning(error: RequestError) -> bytes:
