@@ -27,7 +27,7 @@ LOOK_SECONDS: Final = 5.0
 KEYS_SECONDS: Final = 5.0
 _FIXED: Final = ("listen.address", "listen.port", "admin", "workers", "audit")
 
-Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
+Fingerprint: TypeAlias = dict[Path, tuple[int, int, int]]
 
 
 class Reloader:
@@ -42,6 +42,7 @@ class Reloader:
         self._builder = builder
         self._tls = tls
         self._path = config_path
+        self._turn = asyncio.Lock()
         self._seen = self._fingerprint()
 
     async def watch(self) -> None:
@@ -52,18 +53,24 @@ class Reloader:
                 await self.reload("a file has changed")
 
     async def reload(self, cause: str) -> None:
-        """Read, validate and swap; reports in the log, raises nothing."""
-        if self._path is None:
-            return
-        self._seen = self._fingerprint()
+        """Read, validate and swap; reports in the log, raises nothing.
+
+        One at a time: of two that overlap, the one that began with older files must not be the last to swap.
+        """
+        if self._path is not None:
+            async with self._turn:
+                await self._reload(cause, self._path)
+
+    async def _reload(self, cause: str, path: Path) -> None:
+        seen = self._seen = self._fingerprint()
         loop = asyncio.get_running_loop()
         try:
-            settings = await loop.run_in_executor(None, load, self._path)
+            settings = await loop.run_in_executor(None, load, path)
             site = self._builder.build(settings)
             self._renew_certificate(settings)
             await _keys_are_there(site.authenticator)
         except SettingsError as error:
-            self._refuse(cause, [problem.shown(self._path) for problem in error.problems])
+            self._refuse(cause, [problem.shown(path) for problem in error.problems])
             return
         except OSError as error:
             self._refuse(cause, [str(error)])
@@ -73,7 +80,8 @@ class Reloader:
         self._edge.limits.change(settings.limits.requests_per_user, settings.limits.streams_per_user)
         self._warn_about_fixed(settings)
         self.settings = settings
-        self._seen = self._fingerprint()
+        # As they were before they were read: a change since then is still to be seen.
+        self._seen = {path: seen.get(path, state) for path, state in self._fingerprint().items()}
         self.outcomes["applied"] += 1
         log.info("reloaded: %s", cause)
 
@@ -96,8 +104,8 @@ class Reloader:
 
     def _fingerprint(self) -> Fingerprint:
         if self._path is None:
-            return ()
-        return tuple(sorted(_state(path) for path in {self._path, *_named_files(self.settings)}))
+            return {}
+        return {path: _state(path) for path in {self._path, *_named_files(self.settings)}}
 
 
 def user_limits(settings: Settings) -> UserLimits:
@@ -138,12 +146,12 @@ def _files_in(value: object) -> Iterator[Path]:
             return
 
 
-def _state(path: Path) -> tuple[str, int, int, int]:
+def _state(path: Path) -> tuple[int, int, int]:
     try:
         found = path.stat()
     except OSError:
-        return str(path), 0, 0, 0
-    return str(path), found.st_mtime_ns, found.st_size, found.st_ino
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _at(settings: Settings, key: str) -> object:

@@ -1,7 +1,6 @@
 """Builds the site that judgements depend on, from settings; what has not changed is taken over from the site before."""
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,15 +103,10 @@ def edge_settings(settings: Settings) -> EdgeSettings:
 
 async def _read_keys(authenticator: Authenticator, stop: asyncio.Event) -> None:
     """Keep an authenticator's keys fresh until another one takes its place."""
-    with contextlib.suppress(_Replaced):
-        async with asyncio.TaskGroup() as group:
-            group.create_task(authenticator.run(), name="keys of all issuers")
-            await stop.wait()
-            raise _Replaced
-
-
-class _Replaced(Exception):
-    """Ends the task group that reads keys."""
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(authenticator.run(), name="keys of all issuers")
+        await stop.wait()
+        reading.cancel()
 
 
 def _secret(upstream: Upstream) -> bytes | None:

@@ -226,6 +226,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if answer.body is BodyKind.LENGTH:
             self._remaining -= len(data)
+        self._head_size = 0
         exchange.answer_body(data)
 
     def on_message_complete(self) -> None:
@@ -235,8 +236,8 @@ class UpstreamConnection(asyncio.Protocol):
     # what the callbacks share
 
     def _parse(self, exchange: Answering, data: bytes) -> None:
-        if self._answer is None:
-            self._head_size += len(data)
+        # What is not body is counted, a head like endless trailers: body bytes set it back.
+        self._head_size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -260,9 +261,10 @@ class UpstreamConnection(asyncio.Protocol):
         answer = self._answer
         if self._is_done:
             self._complete(exchange)
+        elif self._head_size > _LARGEST_HEAD:
+            self._fail(exchange, BadGateway("the upstream's answer is malformed", detail="head or trailers too large"))
         elif answer is None:
-            if self._head_size > _LARGEST_HEAD:
-                self._fail(exchange, BadGateway("the upstream's answer is malformed", detail="head too large"))
+            return
         elif answer.body is BodyKind.NONE:
             # llhttp waits for the body that an answer to HEAD announces.
             self._parser = httptools.HttpResponseParser(self)

@@ -14,21 +14,35 @@ _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e]*)?")
 _TRAILER_LINE: Final = re.compile(rb"([A-Za-z0-9-]+):[\t\x20-\x7e]*")
 _NEVER_TRAILERS: Final = frozenset({b"content-length", b"transfer-encoding", b"host"})
 _LONGEST_BODY: Final = 1 << 62
+# A chunk of one byte has five around it.
+_OVERHEAD_PER_BODY_BYTE: Final = 8
 
 
 class ChunkedDecoder:
     """Decodes one chunked body fed in pieces of any size; trailers are checked and dropped.
 
     `overhead` counts every byte that is not body (size lines, extensions, line ends, trailers). Raises Malformed, and
-    HeadersTooLarge when `overhead` passes `limit`, which bounds what an endless extension or trailer may cost.
+    HeadersTooLarge when one line or the trailers pass `limit`, or all of it passes `limit` and a small multiple of the body so far:
+    that bounds what an endless extension or trailer may cost, and lets a long upload in small chunks come to its end.
     """
 
-    __slots__ = ("_in_trailers", "_limit", "_line", "_missing_crlf", "_remaining", "is_complete", "overhead")
+    __slots__ = (
+        "_body_bytes",
+        "_in_trailers",
+        "_limit",
+        "_line",
+        "_missing_crlf",
+        "_remaining",
+        "_trailer_bytes",
+        "is_complete",
+        "overhead",
+    )
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._line = b""
         self._remaining = 0
+        self._body_bytes = self._trailer_bytes = 0
         self._missing_crlf = False
         self._in_trailers = False
         self.overhead = 0
@@ -43,6 +57,7 @@ class ChunkedDecoder:
                 piece = data[position : position + self._remaining]
                 pieces.append(piece)
                 self._remaining -= len(piece)
+                self._body_bytes += len(piece)
                 position += len(piece)
             else:
                 position = self._read_line(data, position)
@@ -63,7 +78,10 @@ class ChunkedDecoder:
 
     def _count(self, size: int) -> None:
         self.overhead += size
-        if self.overhead > self._limit:
+        if self._in_trailers:
+            self._trailer_bytes += size
+        allowance = self._limit + _OVERHEAD_PER_BODY_BYTE * self._body_bytes
+        if self.overhead > allowance or len(self._line) + size > self._limit or self._trailer_bytes > self._limit:
             raise HeadersTooLarge("too many bytes around the request's chunks")
 
     def _take_line(self, line: bytes) -> None:

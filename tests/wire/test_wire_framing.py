@@ -110,11 +110,13 @@ def test_what_is_not_known_to_the_byte_is_refused(case: str) -> None:
     [
         b"1;" + b"a" * LIMIT,
         b"0" * LIMIT + b"1",
-        b"1\r\na\r\n" * LIMIT,
+        (b"1;" + b"e" * 60 + b"\r\na\r\n") * LIMIT,
+        b"%x\r\n%b\r\n0\r\n" % (10 * LIMIT, b"x" * 10 * LIMIT) + b"X-A: b\r\n" * LIMIT,
+        b"%x\r\n%b\r\n1;" % (10 * LIMIT, b"x" * 10 * LIMIT) + b"a" * LIMIT,
         b"0\r\n" + b"X-A: b\r\n" * LIMIT,
         b"0\r\nX-A: " + b"b" * LIMIT,
     ],
-    ids=["extension", "digits", "small chunks", "trailers", "trailer"],
+    ids=["extension", "digits", "extensions", "late trailers", "late extension", "trailers", "trailer"],
 )
 def test_what_is_not_body_is_bounded(stream: bytes) -> None:
     for cuts in ([], list(range(1, len(stream), 7))):
@@ -122,12 +124,18 @@ def test_what_is_not_body_is_bounded(stream: bytes) -> None:
             decoded(stream, cuts)
 
 
-def test_the_bound_is_exact_and_body_bytes_do_not_count() -> None:
-    stream = b"%x\r\n%b\r\n0\r\n\r\n" % (10 * LIMIT, b"x" * 10 * LIMIT)
-    overhead = len(stream) - 10 * LIMIT
-    assert decoded(stream, [], overhead)[2]
+def test_the_bound_is_exact_for_a_line() -> None:
+    line = b"2;" + b"e" * (LIMIT - 4) + b"\r\n"
+    assert decoded(line + b"ab\r\n0\r\n\r\n", [])[2]
     with pytest.raises(HeadersTooLarge):
-        decoded(stream, [], overhead - 1)
+        decoded(b"2;e" + line[2:] + b"ab\r\n0\r\n\r\n", [])
+
+
+@pytest.mark.parametrize("size", [1, 16, 4096])
+def test_a_long_upload_in_small_chunks_comes_to_its_end(size: int) -> None:
+    count = 20 * LIMIT
+    stream = b"%x\r\n%b\r\n" % (size, b"x" * size) * count + b"0\r\n\r\n"
+    assert decoded(stream, []) == (b"x" * size * count, b"", True)
 
 
 EXTENSION = st.sampled_from([b"", b";a", b";a=b", b'; a="b;c"'])
