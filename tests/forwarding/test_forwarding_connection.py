@@ -330,3 +330,34 @@ def test_llhttp_still_reads_what_the_own_checks_are_for() -> None:
     """The checks of our own would be idle if a later llhttp refused these by itself: then say so here and drop them."""
     for case in ("HTTP/2.0", "RTSP", "status 999", "chunked, gzip"):
         httptools.HttpResponseParser(object()).feed_data(MALFORMED[case])
+
+
+@pytest.mark.parametrize("trailer", [b"y" * 60 + b"\r\nX-A: ", b"z" * 65], ids=["many", "one"])
+def test_endless_trailers_of_an_upstream_end_its_answer(make_door: Maker, trailer: bytes) -> None:
+    sent = [0]
+
+    def script(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nbeginning\r\n0\r\nX-A: ")
+        for _ in range(1000):
+            wire.send(trailer * 1000)
+            sent[0] += len(trailer) * 1000
+
+    entry = make_door(script)
+    wire = entry.connect()
+    wire.send(entry.head("GET", POD))
+    wire.until(b"beginning")
+    wire.rest()
+    assert wire.was_cut
+    assert sent[0] < 30_000_000
+
+
+def test_a_second_answer_behind_the_first_reaches_nobody(make_door: Maker) -> None:
+    second = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
+    first = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nok"
+    entry = make_door(answering(first + b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(second) + second))
+    wire = entry.connect()
+    wire.send(entry.head("GET", POD) + b"GET / HTTP/1.1\r\nHost: entry.example\r\n\r\n")
+    assert wire.answer().body == b"ok"
+    page = wire.answer()
+    assert (page.status, page["content-type"]) == (200, "text/html; charset=utf-8")

@@ -1,6 +1,11 @@
 """The Kubernetes reading of a path, one row for each form that the API server knows."""
 
+import time
+from urllib.parse import unquote_plus
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.errors import Malformed
 from proxy.routing.request_info import read_request
@@ -224,3 +229,24 @@ def test_connecting_is_writing_whatever_the_method(method, subresource, strict):
 def test_access_and_duration(method, url, is_write, is_long_running):
     info = read(method, url)
     assert (info.is_write, info.is_long_running) == (is_write, is_long_running)
+
+
+PIECE = st.sampled_from(
+    ["watch", "w%61tch", "%77atch", "watc%68", "W%61tch", "watch%20", "+watch", "x", "", "=1", "=0", "=", "&", ";", "%3d", "%26"]
+)
+
+
+@given(st.lists(PIECE, max_size=12).map("".join))
+def test_an_escaped_parameter_is_found_as_if_every_name_were_decoded(query):
+    decoded = [pair.partition("=") for pair in query.split("&") if pair and ";" not in pair]
+    values = [unquote_plus(value) for name, _, value in decoded if unquote_plus(name) == "watch"]
+    is_watch = bool(values) and values[0].lower() not in {"false", "0"}
+    assert read("GET", f"/api/v1/pods?{query}").verb == ("watch" if is_watch else "list")
+
+
+def test_a_long_query_of_escaped_names_costs_little():
+    read("GET", "/api/v1/pods?" + "&".join(["%61"] * 4000))
+    begin = time.process_time()
+    for _ in range(20):
+        read("GET", "/api/v1/pods?" + "&".join(["%61"] * 4000))
+    assert (time.process_time() - begin) / 20 < 0.005
