@@ -20,8 +20,9 @@ WITHOUT_A_MIRROR = {
     "proxy/identity/principal.py": "values without behaviour",
     "proxy/policy/decision.py": "values without behaviour",
     "proxy/routing/target.py": "values without behaviour",
-    "proxy/app": "the running proxy of tests/edge is built by it; tests/cli starts it as a process",
-    "proxy/edge": "transcripts of a running proxy in tests/edge, named by subject",
+    "proxy/app/serving.py": "the life of the process; tests/cli/test_cli_serve.py starts and ends it",
+    "proxy/app/site.py": "every door of tests/edge_door.py is built by it, and its reloads are in tests/edge/test_edge_gateway.py",
+    "proxy/edge/transaction.py": "joins the gateway, the connection and the record, each with its own file of transcripts",
     "proxy/issuers/settings.py": "values without behaviour",
     "proxy/demo": "stand-ins for other people's servers: their clients test them, kubectl and the proxy",
 }
