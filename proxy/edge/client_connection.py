@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from proxy.edge.answers import error_answer, is_api_target
 from proxy.edge.forwarded import client_of
 from proxy.edge.head_reader import HeadReader, ParsedHead
-from proxy.edge.memory import BlockMemory
+from proxy.edge.memory import BlockMemory, JudgedRequest
 from proxy.edge.transaction import Transaction
 from proxy.errors import GatewayTimeout, HeadersTooLarge, Malformed, RequestError, RequestTimeout
 from proxy.forwarding.exchange import Exchange
@@ -159,6 +159,11 @@ class ClientConnection(asyncio.Protocol):
             self._await_request()
 
     # what transactions ask
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end."""
+        return self._peer
 
     def may_keep_alive(self) -> bool:
         """Whether another request may follow."""
@@ -307,14 +312,19 @@ class ClientConnection(asyncio.Protocol):
             if memory is None:
                 return False
             self._memory = memory
-        match = REQUEST_LINE.fullmatch(data, 0, end)
+        line = data[:end]
+        judged = memory.requests.get(line)
+        if judged is not None:
+            self._begin(judged.head, memory, line, judged)
+            return True
+        match = REQUEST_LINE.fullmatch(line)
         if match is None:
             return False
         method, target, minor = match.groups()
         name = _REPEATABLE.get(method)
         if name is None or (minor == b"1") is not memory.block.is_http11 or not target.startswith(b"/"):
             return False
-        self._begin(RequestHead(name, target, memory.block, self._peer), memory)
+        self._begin(RequestHead(name, target, memory.block), memory, line)
         return True
 
     def _begin_parsed(self, parsed: ParsedHead) -> None:
@@ -322,7 +332,7 @@ class ClientConnection(asyncio.Protocol):
         is_repeatable = not rest and not block.has_body and block.upgrade is None and not block.expects_continue
         memory = BlockMemory(self._edge.site, block, parsed.raw_block if is_repeatable else b"")
         self._memory = memory if is_repeatable else None
-        self._begin(RequestHead(parsed.line.method, parsed.line.target, block, self._peer), memory)
+        self._begin(RequestHead(parsed.line.method, parsed.line.target, block), memory)
         if not rest or self.transport.is_closing():
             return
         if self._stage is _HEAD:
@@ -332,7 +342,8 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.data_received(rest)
 
-    def _begin(self, head: RequestHead, memory: BlockMemory) -> None:
+    def _begin(self, head: RequestHead, memory: BlockMemory, line: bytes = b"", judged: JudgedRequest | None = None) -> None:
+        """Begin a transaction; `line` are the bytes of a request line that may be remembered, `judged` what is known of it."""
         block, edge = head.block, self._edge
         self._deadline = self._answer_deadline() if self._is_half_closed else 0.0
         if block.has_body:
@@ -345,7 +356,7 @@ class ClientConnection(asyncio.Protocol):
         trusted = memory.site.trusted_proxies
         client = client_of(self._peer, block, edge.scheme, trusted) if trusted else self._client
         transaction = self._transaction = Transaction(edge, self, head, client, memory)
-        transaction.begin()
+        transaction.begin(line, judged)
 
     def _read_body(self, data: bytes) -> None:
         transaction = self._transaction

@@ -4,15 +4,13 @@
 What is judged is what is sent: the upstream's path is the target's own.
 """
 
-from typing import Final, TypeAlias
-
-from msgspec import Struct
+from typing import Final
 
 from proxy.directory.upstream import Upstream
 from proxy.edge.memory import BlockMemory
 from proxy.edge.site import Site
+from proxy.edge.verdict import AnyTarget, Carriage, Redirect
 from proxy.errors import Forbidden, NoRoute, Unauthenticated
-from proxy.forwarding.pool import Pool
 from proxy.identity.credentials import bearer
 from proxy.identity.principal import Identity
 from proxy.policy.decision import Allowed, Denied
@@ -20,32 +18,9 @@ from proxy.policy.explanation import forbidden_message
 from proxy.policy.policy import Policy
 from proxy.routing.request_head import HeaderBlock, RequestHead
 from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi
-from proxy.wire.inbound import AnswerRules
 from proxy.wire.outbound import Grant, OutboundHeaders, outbound_headers
 
-AnyTarget: TypeAlias = ManagementApi | ClusterApi | MonitoringUi
-
 _SPDY: Final = frozenset({"exec", "attach", "portforward", "proxy"})
-
-
-class Carriage(Struct, frozen=True):
-    """Permitted, known, and ready to be sent."""
-
-    allowed: Allowed
-    identity: Identity
-    pool: Pool
-    rules: AnswerRules
-    path: bytes
-    query: bytes | None
-    headers: OutboundHeaders
-    upgrade: bytes | None
-
-
-class Redirect(Struct, frozen=True):
-    """Permitted, and asked for without its slash."""
-
-    allowed: Allowed
-    location: bytes
 
 
 def known_identity(memory: BlockMemory, now: float) -> Identity | None:
@@ -58,7 +33,7 @@ def known_identity(memory: BlockMemory, now: float) -> Identity | None:
     if identity is not None and now < identity.expires_at and memory.generation is authenticator.generation:
         authenticator.counters.hits += 1
         return identity
-    memory.headers.clear()
+    memory.forget()
     memory.identity = identity = authenticator.known(credential(memory.block))
     memory.generation = authenticator.generation
     return identity

@@ -1,9 +1,11 @@
 """What was worked out for a header block, so that the next request with the same bytes need not work it out again.
 
 Clients repeat their header block byte for byte and change the request line alone. A block that was checked, and whose token was
-believed, is kept for all connections of the worker: its checked form, its identity, and the lines that upstreams were sent for it.
+believed, is kept for all connections of the worker: its checked form, its identity, the lines that upstreams were sent for it, and
+the last few request lines that were permitted behind it, since many clients ask the same again and again (a dashboard, a controller).
 The key is the block's own bytes, from the CRLF that ends the request line to the empty line, so that a hit proves that llhttp and our
-own checks have passed exactly these bytes. What may change is checked at each use: the identity's expiry, its keys, the site.
+own checks have passed exactly these bytes; the same holds for a request line and its judgement. What may change is checked at each
+use: the identity's expiry, its keys, the site. Whatever else a judgement depends on is part of the site.
 
 Two generations bound it: when the young one is full it becomes the old one, and what is used again returns to the young.
 """
@@ -11,9 +13,12 @@ Two generations bound it: when the young one is full it becomes the old one, and
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from msgspec import Struct
+
 from proxy.edge.site import Site
+from proxy.edge.verdict import AnyTarget, Carriage
 from proxy.identity.principal import Identity
-from proxy.routing.request_head import HeaderBlock
+from proxy.routing.request_head import HeaderBlock, RequestHead
 from proxy.wire.outbound import OutboundHeaders
 
 HeadersKey: TypeAlias = tuple[str, str | None, bytes | None]
@@ -21,6 +26,17 @@ HeadersKey: TypeAlias = tuple[str, str | None, bytes | None]
 _MOST_BLOCKS: Final = 1024
 _MOST_BYTES: Final = 2 << 20
 _MOST_HEADERS: Final = 4
+_MOST_REQUESTS: Final = 8
+_LONGEST_LINE: Final = 512
+
+
+class JudgedRequest(Struct, frozen=True):
+    """A request that was permitted, and for whom; it holds while the block's identity is this very value."""
+
+    head: RequestHead
+    target: AnyTarget
+    identity: Identity
+    carriage: Carriage
 
 
 @dataclass(slots=True)
@@ -36,6 +52,20 @@ class BlockMemory:
     identity: Identity | None = None
     generation: object = None
     headers: dict[HeadersKey, OutboundHeaders] = field(default_factory=dict)
+    requests: dict[bytes, JudgedRequest] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Drop all that followed from the identity."""
+        self.headers.clear()
+        self.requests.clear()
+
+    def keep_request(self, line: bytes, request: JudgedRequest) -> None:
+        """Remember a judgement by its request line, for a few short lines at a time."""
+        if len(line) > _LONGEST_LINE:
+            return
+        if len(self.requests) >= _MOST_REQUESTS:
+            self.requests.clear()
+        self.requests[line] = request
 
     def keep_headers(self, key: HeadersKey, headers: OutboundHeaders) -> None:
         """Remember what an upstream is sent, for a few upstreams at a time."""

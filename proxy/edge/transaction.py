@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from proxy.edge.answers import error_answer, front_page, is_api_target, redirect_answer
-from proxy.edge.gateway import AnyTarget, Carriage, Redirect, credential, judge, known_identity
-from proxy.edge.memory import BlockMemory
+from proxy.edge.gateway import credential, judge, known_identity
+from proxy.edge.memory import BlockMemory, JudgedRequest
 from proxy.edge.recording import Record
 from proxy.edge.site import Site
+from proxy.edge.verdict import AnyTarget, Carriage, Redirect
 from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError, Unavailable
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.exchange import Exchange, Request, Stage
@@ -85,26 +86,29 @@ class Transaction:
         exchange = self._exchange
         return (self._head.block if exchange is None else exchange.request).upgrade is not None
 
-    def begin(self) -> None:
-        """Judge and send, or refuse."""
-        site, head, record = self._site, self._head, self._record
+    def begin(self, line: bytes, judged: JudgedRequest | None) -> None:
+        """Judge and send, or refuse.
+
+        `line` are the bytes of a request line that may be remembered, or empty; `judged` is what is known of it.
+        """
+        head, record, edge, memory = self._head, self._record, self._edge, self._memory
         try:
-            record.is_written = self._edge.may_record()
-            target = record.target = site.routes.resolve(head.method, head.block.host_text, head.target)
+            record.is_written = edge.may_record()
+            target = record.target = (
+                self._site.routes.resolve(head.method, head.block.host_text, head.target) if judged is None else judged.target
+            )
             if not record.is_written:
                 raise Unavailable("the audit log cannot take more", retry_after=5)
-            self._edge.refuse_when_draining()
+            edge.refuse_when_draining()
             if isinstance(target, OwnPage):
                 self._serve_own_page(target)
                 return
-            memory = self._memory
-            identity = known_identity(memory, self._edge.wall_clock())
+            identity = known_identity(memory, edge.wall_clock())
             if identity is None:
-                name = f"verify a token for request {record.request_id.decode()}"
-                self._edge.tasks.start(self._verify(target), name)
+                edge.tasks.start(self._verify(target), f"verify a token for request {record.request_id.decode()}")
             else:
-                self._edge.memories.keep(memory)
-                self._carry(target, identity)
+                edge.memories.keep(memory)
+                self._carry(target, identity, line, judged)
         except RequestError as error:
             self.refuse(error)
 
@@ -222,12 +226,14 @@ class Transaction:
         except RequestError as error:
             self.refuse(error)
 
-    def _carry(self, target: AnyTarget, identity: Identity) -> None:
+    def _carry(self, target: AnyTarget, identity: Identity, line: bytes = b"", judged: JudgedRequest | None = None) -> None:
+        """Send what is permitted; `judged` counts only for the very identity that it was worked out for."""
         record, edge = self._record, self._edge
         record.identity = identity
         if edge.limits.requests_per_user is not None:
             edge.limits.request(identity, record.started)
-        verdict = judge(self._site, self._head, target, identity, self._memory)
+        is_known = judged is not None and judged.identity is identity
+        verdict = judged.carriage if is_known else judge(self._site, self._head, target, identity, self._memory)
         record.allowed = verdict.allowed
         if isinstance(verdict, Redirect):
             self._redirect(verdict)
@@ -239,6 +245,8 @@ class Transaction:
         is_long_running = target.is_long_running
         if is_long_running or verdict.upgrade is not None:
             self._start_stream(target, identity, is_tunnel=verdict.upgrade is not None)
+        elif line and not is_known:
+            self._memory.keep_request(line, JudgedRequest(self._head, target, identity, verdict))
         self._send(verdict, is_long_running=is_long_running)
         if block.has_body and self._exchange is not None:
             self._connection.hand_over_body(self._exchange)
@@ -339,7 +347,7 @@ class Transaction:
             edge.limits.stream_ended(record.identity)
             edge.counters.streams[self._stream_kind] -= 1
         if record.target is None and isinstance(record.error, Malformed):
-            edge.malformed(record.error, self._head.peer)
+            edge.malformed(record.error, self._connection.peer)
             return
         bytes_in, bytes_out = self._bytes_in, 0
         if self._tunnel is not None:

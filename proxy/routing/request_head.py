@@ -58,12 +58,11 @@ class HeaderBlock(Struct, frozen=True):
 
 
 class RequestHead(Struct, frozen=True):
-    """One request: its line, its header block, and the peer's address as text."""
+    """One request: its line and its header block."""
 
     method: str
     target: bytes
     block: HeaderBlock
-    peer: str
 
 
 def parse_request_line(line: bytes) -> RequestLine:

@@ -6,6 +6,7 @@ property test holds both to the same answers.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from proxy.errors import Malformed, Misdirected, NoRoute
 from proxy.routing.paths import DNS_LABEL, Parts, is_dns_label, is_dns_subdomain, plain, split_target
@@ -27,6 +28,7 @@ _PLAIN_APPLICATION_REQUEST = re.compile(
 )
 # Words in a resource's place that mean something else (requestinfo.go).
 _NOT_A_RESOURCE = NAMESPACE_SUBRESOURCES | {"namespaces", "watch", "proxy"}
+_LONGEST_REMEMBERED = 512
 _NOTHING_HERE = "There is nothing at this path"
 
 
@@ -78,12 +80,20 @@ class Routes:
 
 
 def plain_request(method: str, target: bytes) -> Target | None:
-    """Read a request that needs none of the careful rules, or return None."""
+    """Read a request that needs none of the careful rules, or return None; what was read lately is remembered."""
+    return _remembered(method, target) if len(target) <= _LONGEST_REMEMBERED else _read_plain(method, target)
+
+
+def _read_plain(method: str, target: bytes) -> Target | None:
     try:
         text = target.decode("ascii")
     except UnicodeDecodeError:
         return None
     return _plain_application(method, text) if text.startswith("/sl/") else _plain_api(method, text, target)
+
+
+# The reading depends on nothing else, and clients ask the same again and again. About 8 MB when full of the longest.
+_remembered = lru_cache(maxsize=4096)(_read_plain)
 
 
 def _plain_application(method: str, text: str) -> Target | None:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from e2e_heartbeats import nodes_alive
 from e2e_http import Api
 from e2e_keycloak import Keycloak
 from e2e_kubectl import FETCHED, INSTALLED, NAMES, Kubectl, Release, release
@@ -87,7 +88,8 @@ def world(scripts: Path, absent: AbsentParts, tmp_path_factory: pytest.TempPathF
         for plane in (child, management):  # each reads the keys of its issuer ten seconds after a first attempt that failed
             until(lambda url=plane.url: Api(url, ca, token).ask("GET", "/version").status == 200)
         until(partial(pods_run, child))
-        yield World(folder, ca, keycloak, keycloak_server, child, management, door)
+        with nodes_alive(child.admin):
+            yield World(folder, ca, keycloak, keycloak_server, child, management, door)
 
 
 @pytest.fixture(scope="session", params=NAMES)

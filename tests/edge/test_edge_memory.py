@@ -1,13 +1,15 @@
 """What is remembered for a header block: by its exact bytes, only for tokens that were believed, within bounds, until a reload."""
 
+import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from edge_door import POD, Door
 
 from proxy.edge import memory as edge_memory
-from proxy.edge.memory import BlockMemories, BlockMemory
+from proxy.edge.memory import BlockMemories, BlockMemory, JudgedRequest
 from proxy.routing.request_head import check_header_block
 
 Maker = Callable[..., Door]
@@ -59,6 +61,85 @@ def test_a_block_is_kept_for_all_connections_once_its_token_was_believed(entry: 
     refused.send(entry.head("GET", POD, "X-Mine: 2").replace(b"Bearer ", b"Bearer x"))
     assert refused.answer().status == 401
     assert len(edge.memories) == known + 1
+
+
+def known_requests(entry: Door, head: bytes) -> dict[bytes, JudgedRequest]:
+    memory = entry.running.edge.memories.find(head[head.index(b"\r\n") :], entry.running.edge.site)
+    assert memory is not None
+    return memory.requests
+
+
+def without_ids(request: bytes) -> bytes:
+    return re.sub(rb"(X-Request-Id: |traceparent: 00-)[0-9a-f-]+", rb"\1", request)
+
+
+def test_a_request_that_is_repeated_is_sent_and_recorded_as_the_first_time(entry: Door) -> None:
+    head = entry.head("GET", POD + "?pretty=1", "X-Repeated: y")
+    wire = entry.connect()
+    for _ in range(4):
+        wire.send(head)
+        assert wire.answer().status == 200
+    assert list(known_requests(entry, head)) == [head[: head.index(b"\r\n")]]
+    sent = entry.upstream.taken()
+    assert len({without_ids(request) for request in sent}) == 1
+    assert len(set(sent)) == 4
+    lines = [line for line in entry.audit_lines(4) if line["request_id"] in str(sent)]
+    changing = ("time", "request_id", "duration_ms")
+    assert len({str({key: value for key, value in line.items() if key not in changing}) for line in lines}) == 1
+    assert lines[-1]["path"] == POD
+
+
+def test_only_the_last_few_short_request_lines_are_remembered(entry: Door) -> None:
+    wire = entry.connect()
+    for number in range(4 * edge_memory._MOST_REQUESTS):
+        wire.send(entry.head("GET", f"{POD}-{number}", "X-Few: y"))
+        assert wire.answer().status == 200
+        assert len(known_requests(entry, entry.head("GET", POD, "X-Few: y"))) <= edge_memory._MOST_REQUESTS
+    for _ in range(3):
+        wire.send(entry.head("GET", POD + "?x=" + "x" * edge_memory._LONGEST_LINE, "X-Short: y"))
+        assert wire.answer().status == 200
+    assert known_requests(entry, entry.head("GET", POD, "X-Short: y")) == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/k8s/team-b/prod/api/v1/pods", 403),
+        ("/k8s/team-a/nowhere/api/v1/pods", 404),
+        ("/sl/team-a/prod/grafana", 308),
+        ("/k8s/team-a/prod/api//v1", 400),
+        ("/", 200),
+        ("/k8s/team-a/prod/api/v1/pods?watch=1", 200),
+    ],
+)
+def test_refusals_redirects_our_own_pages_and_streams_are_judged_each_time(entry: Door, target: str, status: int) -> None:
+    head = entry.head("GET", target, "X-Each-Time: y")
+    first = entry.connect()
+    first.send(entry.head("GET", POD, "X-Each-Time: y"))
+    assert first.answer().status == 200
+    for _ in range(3):
+        wire = entry.connect()
+        wire.send(head)
+        assert wire.answer().status == status
+    assert head[: head.index(b"\r\n")] not in known_requests(entry, head)
+
+
+def test_a_judgement_ends_with_the_identity_that_it_was_made_for(entry: Door) -> None:
+    head = entry.head("GET", POD, "X-Ends: y")
+    wire = entry.connect()
+    for _ in range(2):
+        wire.send(head)
+        assert wire.answer().status == 200
+    (judged,) = known_requests(entry, head).values()
+    memory = entry.running.edge.memories.find(head[head.index(b"\r\n") :], entry.running.edge.site)
+    assert memory is not None
+    assert memory.identity is not None
+    memory.identity = other = replace(memory.identity, username="bob")
+    entry.upstream.taken()
+    wire.send(head)
+    assert wire.answer().status == 200
+    (again,) = known_requests(entry, head).values()
+    assert (again.identity, again is judged) == (other, False)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])

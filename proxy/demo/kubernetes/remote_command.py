@@ -20,6 +20,9 @@ Command = Callable[[StandardStreams], Awaitable[int]]
 WEBSOCKET_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 SPDY_PROTOCOL = "v4.channel.k8s.io"
 _LINGER_SECONDS = 5.0
+# kubectl makes its streams while it reads already, and discards what comes for a stream not made yet ("Unknown stream id"). A real
+# server takes longer than that to answer.
+_CLIENT_STREAMS_SECONDS = 0.05
 
 
 async def serve(request: web.BaseRequest, wanted: Wanted, command: Command) -> web.StreamResponse:
@@ -62,6 +65,7 @@ async def _over_websocket(request: web.BaseRequest, wanted: Wanted, command: Com
 
     async def run() -> None:
         try:
+            await asyncio.sleep(_CLIENT_STREAMS_SECONDS)
             await channels.greet()
             await channels.finish(exit_status(await command(channels.streams)))
         except* ConnectionError:
