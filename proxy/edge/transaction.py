@@ -232,8 +232,9 @@ class Transaction:
         record.identity = identity
         if edge.limits.requests_per_user is not None:
             edge.limits.request(identity, record.started)
-        is_known = judged is not None and judged.identity is identity
-        verdict = judged.carriage if is_known else judge(self._site, self._head, target, identity, self._memory)
+        if judged is not None and judged.identity is not identity:
+            judged = None
+        verdict = judge(self._site, self._head, target, identity, self._memory) if judged is None else judged.carriage
         record.allowed = verdict.allowed
         if isinstance(verdict, Redirect):
             self._redirect(verdict)
@@ -245,7 +246,7 @@ class Transaction:
         is_long_running = target.is_long_running
         if is_long_running or verdict.upgrade is not None:
             self._start_stream(target, identity, is_tunnel=verdict.upgrade is not None)
-        elif line and not is_known:
+        elif line and judged is None:
             self._memory.keep_request(line, JudgedRequest(self._head, target, identity, verdict))
         self._send(verdict, is_long_running=is_long_running)
         if block.has_body and self._exchange is not None:
