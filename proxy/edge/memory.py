@@ -26,16 +26,15 @@ HeadersKey: TypeAlias = tuple[str, str | None, bytes | None]
 _MOST_BLOCKS: Final = 1024
 _MOST_BYTES: Final = 2 << 20
 _MOST_HEADERS: Final = 4
-_MOST_REQUESTS: Final = 8
+_MOST_REQUESTS: Final = 16
 _LONGEST_LINE: Final = 512
 
 
 class JudgedRequest(Struct, frozen=True):
-    """A request that was permitted, and for whom; it holds while the block's identity is this very value."""
+    """A request that was permitted; it holds for the identity of its carriage alone."""
 
     head: RequestHead
     target: AnyTarget
-    identity: Identity
     carriage: Carriage
 
 
@@ -43,7 +42,8 @@ class JudgedRequest(Struct, frozen=True):
 class BlockMemory:
     """One block: `raw` are its bytes when it may be kept, empty otherwise.
 
-    `headers` depends on the upstream's name, on the role that granted, and on the protocol to switch to.
+    `headers` depends on the upstream's name, on the role that granted, and on the protocol to switch to. `requests` are the last
+    few request lines: one that was seen once has no judgement yet, because most are never seen again.
     """
 
     site: Site
@@ -52,20 +52,22 @@ class BlockMemory:
     identity: Identity | None = None
     generation: object = None
     headers: dict[HeadersKey, OutboundHeaders] = field(default_factory=dict)
-    requests: dict[bytes, JudgedRequest] = field(default_factory=dict)
+    requests: dict[bytes, JudgedRequest | None] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Drop all that followed from the identity."""
         self.headers.clear()
         self.requests.clear()
 
-    def keep_request(self, line: bytes, request: JudgedRequest) -> None:
-        """Remember a judgement by its request line, for a few short lines at a time."""
-        if len(line) > _LONGEST_LINE:
-            return
-        if len(self.requests) >= _MOST_REQUESTS:
-            self.requests.clear()
-        self.requests[line] = request
+    def keep_request(self, line: bytes, head: RequestHead, target: AnyTarget, carriage: Carriage) -> None:
+        """Remember the judgement of a request line that comes a second time, for a few short lines at a time."""
+        requests = self.requests
+        if line in requests:
+            requests[line] = JudgedRequest(head, target, carriage)
+        elif len(line) <= _LONGEST_LINE:
+            if len(requests) >= _MOST_REQUESTS:
+                requests.clear()
+            requests[line] = None
 
     def keep_headers(self, key: HeadersKey, headers: OutboundHeaders) -> None:
         """Remember what an upstream is sent, for a few upstreams at a time."""

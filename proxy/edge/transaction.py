@@ -232,7 +232,7 @@ class Transaction:
         record.identity = identity
         if edge.limits.requests_per_user is not None:
             edge.limits.request(identity, record.started)
-        if judged is not None and judged.identity is not identity:
+        if judged is not None and judged.carriage.identity is not identity:
             judged = None
         verdict = judge(self._site, self._head, target, identity, self._memory) if judged is None else judged.carriage
         record.allowed = verdict.allowed
@@ -247,7 +247,7 @@ class Transaction:
         if is_long_running or verdict.upgrade is not None:
             self._start_stream(target, identity, is_tunnel=verdict.upgrade is not None)
         elif line and judged is None:
-            self._memory.keep_request(line, JudgedRequest(self._head, target, identity, verdict))
+            self._memory.keep_request(line, self._head, target, verdict)
         self._send(verdict, is_long_running=is_long_running)
         if block.has_body and self._exchange is not None:
             self._connection.hand_over_body(self._exchange)

@@ -4,7 +4,7 @@ Deny is what remains when nothing allowed. The scope in which a right is looked 
 what is routed: there is no second place from which a namespace or a cluster could come.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, TypeAlias, assert_never
@@ -89,12 +89,15 @@ class Policy:
     management_cluster: ClusterRef | None
     _surfaces: Surfaces = field(init=False, repr=False, compare=False)
     _rights: Mapping[str, tuple[_Right, _Right]] = field(init=False, repr=False, compare=False)
+    _about_cluster_api: Callable[[ClusterRef, str, bool], _Question] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # A frozen value that carries its own index: built here, never changed.
         object.__setattr__(self, "_surfaces", Surfaces(self.permissions.surfaces, self.system_namespaces))
         rights = {surface: _rights(surface, self.permissions) for surface in (*MANAGEMENT_SURFACES, *CHILD_SURFACES)}
         object.__setattr__(self, "_rights", rights)
+        # The same few questions are asked for each request: what they depend on is short, and bounded by the URLs of an API.
+        object.__setattr__(self, "_about_cluster_api", lru_cache(maxsize=4096)(self._ask_cluster_api))
 
     def authorize(self, roles: RoleSet, target: Target) -> Decision:
         """Decide. Total: every target gets an answer, and nothing is raised."""
@@ -125,9 +128,8 @@ class Policy:
     def _question(self, target: ManagementApi | ClusterApi | MonitoringUi) -> _Question:
         # isinstance and not match: class patterns build a tuple of attributes each time, on the byte path.
         if isinstance(target, ClusterApi):
-            ref, info = target.ref, target.info
-            holders = self._of_cluster_api(ref, is_write=info.is_write)
-            return _Question(CLUSTER_API, info.verb, info.is_write, ref.namespace, ref.name, holders)
+            info = target.info
+            return self._about_cluster_api(target.ref, info.verb, info.is_write)
         if isinstance(target, ManagementApi):
             return self._of_management_api(target)
         if isinstance(target, MonitoringUi):
@@ -135,6 +137,10 @@ class Policy:
             holders = self._of_stacklight(ref, is_write=is_write)
             return _Question(STACKLIGHT, target.verb, is_write, ref.namespace, ref.name, holders)
         assert_never(target)
+
+    def _ask_cluster_api(self, ref: ClusterRef, verb: str, is_write: bool) -> _Question:
+        holders = self._of_cluster_api(ref, is_write=is_write)
+        return _Question(CLUSTER_API, verb, is_write, ref.namespace, ref.name, holders)
 
     def _of_management_api(self, target: ManagementApi) -> _Question:
         info = target.info
