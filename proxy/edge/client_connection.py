@@ -330,7 +330,8 @@ class ClientConnection(asyncio.Protocol):
     def _begin_parsed(self, parsed: ParsedHead) -> None:
         block, rest = parsed.block, parsed.rest
         is_repeatable = not rest and not block.has_body and block.upgrade is None and not block.expects_continue
-        memory = BlockMemory(self._edge.site, block, parsed.raw_block if is_repeatable else b"")
+        site = self._edge.site
+        memory = BlockMemory(site, block, parsed.raw_block if is_repeatable else b"", site.routes.is_public(block.host_text))
         self._memory = memory if is_repeatable else None
         self._begin(RequestHead(parsed.line.method, parsed.line.target, block), memory)
         if not rest or self.transport.is_closing():

@@ -7,9 +7,9 @@ What is judged is what is sent: the upstream's path is the target's own.
 from typing import Final
 
 from proxy.directory.upstream import Upstream
-from proxy.edge.memory import BlockMemory
+from proxy.edge.memory import AdmissionKey, BlockMemory
 from proxy.edge.site import Site
-from proxy.edge.verdict import AnyTarget, Carriage, Redirect
+from proxy.edge.verdict import Admission, AnyTarget, Carriage, Redirect
 from proxy.errors import Forbidden, NoRoute, Unauthenticated
 from proxy.identity.credentials import bearer
 from proxy.identity.principal import Identity
@@ -51,6 +51,27 @@ def judge(site: Site, head: RequestHead, target: AnyTarget, identity: Identity, 
     """Decide about one authenticated request; raises Forbidden, NoRoute (permitted but not there) and Unauthenticated."""
     if head.block.impersonates:
         raise Forbidden("impersonation headers are not accepted here")
+    key = _admission_key(target) if head.block.upgrade is None else None
+    admission = None if key is None else memory.admissions.get(key)
+    if admission is None:
+        verdict = _judge(site, head, target, identity, memory)
+        if isinstance(verdict, Redirect):
+            return verdict
+        admission = verdict
+        if key is not None:
+            memory.keep_admission(key, admission)
+    return Carriage(admission, admission.path_prefix + target.path, target.query)
+
+
+def _admission_key(target: AnyTarget) -> AdmissionKey | None:
+    """Return what the policy looks at in a request to a cluster's API, None for other targets, of which it sees more."""
+    if not isinstance(target, ClusterApi):
+        return None
+    info = target.info
+    return target.ref, info.verb, info.is_write, _is_special(target)
+
+
+def _judge(site: Site, head: RequestHead, target: AnyTarget, identity: Identity, memory: BlockMemory) -> Admission | Redirect:
     decision = site.policy.authorize(identity.roles, target)
     if isinstance(decision, Denied):
         raise _forbidden(site.policy, identity, target, decision)
@@ -66,11 +87,8 @@ def judge(site: Site, head: RequestHead, target: AnyTarget, identity: Identity, 
     if headers is None:
         headers = _outbound(site, head.block, upstream, target, identity, decision, upgrade)
         memory.keep_headers(key, headers)
-    usual, other = site.answers[upstream.name]
-    rules = other if _is_special(target) else usual
-    return Carriage(
-        decision, identity, site.pools[upstream.name], rules, _upstream_path(upstream, target), target.query, headers, upgrade
-    )
+    rules = site.answers[upstream.name][_is_special(target)]
+    return Admission(decision, identity, site.pools[upstream.name], rules, headers, upgrade, _path_prefix(upstream, target))
 
 
 def permitted_upgrade(asked: bytes, target: AnyTarget) -> bytes | None:
@@ -124,11 +142,9 @@ def _groups(policy: Policy, target: AnyTarget, identity: Identity) -> tuple[str,
             return ()
 
 
-def _upstream_path(upstream: Upstream, target: AnyTarget) -> bytes:
-    path = target.path
-    if upstream.keep_prefix and isinstance(target, MonitoringUi):
-        path = target.prefix + path
-    return upstream.base_path + path if upstream.base_path else path
+def _path_prefix(upstream: Upstream, target: AnyTarget) -> bytes:
+    kept = target.prefix if upstream.keep_prefix and isinstance(target, MonitoringUi) else b""
+    return upstream.base_path + kept
 
 
 def _is_special(target: AnyTarget) -> bool:

@@ -16,16 +16,20 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from proxy.edge.site import Site
-from proxy.edge.verdict import AnyTarget, Carriage
+from proxy.edge.verdict import Admission, AnyTarget, Carriage
 from proxy.identity.principal import Identity
 from proxy.routing.request_head import HeaderBlock, RequestHead
+from proxy.routing.target import ClusterRef
 from proxy.wire.outbound import OutboundHeaders
 
 HeadersKey: TypeAlias = tuple[str, str | None, bytes | None]
+# All of a target that the judgement of a request to a cluster depends on: cluster, verb, whether it writes, whose answer rules hold.
+AdmissionKey: TypeAlias = tuple[ClusterRef, str, bool, bool]
 
 _MOST_BLOCKS: Final = 1024
 _MOST_BYTES: Final = 2 << 20
 _MOST_HEADERS: Final = 4
+_MOST_ADMISSIONS: Final = 32
 _MOST_REQUESTS: Final = 16
 _LONGEST_LINE: Final = 512
 
@@ -49,15 +53,24 @@ class BlockMemory:
     site: Site
     block: HeaderBlock
     raw: bytes
+    is_public_host: bool = False
     identity: Identity | None = None
     generation: object = None
     headers: dict[HeadersKey, OutboundHeaders] = field(default_factory=dict)
+    admissions: dict[AdmissionKey, Admission] = field(default_factory=dict)
     requests: dict[bytes, JudgedRequest | None] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Drop all that followed from the identity."""
         self.headers.clear()
+        self.admissions.clear()
         self.requests.clear()
+
+    def keep_admission(self, key: AdmissionKey, admission: Admission) -> None:
+        """Remember what was granted, for a few clusters and verbs at a time."""
+        if len(self.admissions) >= _MOST_ADMISSIONS:
+            self.admissions.clear()
+        self.admissions[key] = admission
 
     def keep_request(self, line: bytes, head: RequestHead, target: AnyTarget, carriage: Carriage) -> None:
         """Remember the judgement of a request line that comes a second time, for a few short lines at a time."""

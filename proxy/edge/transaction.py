@@ -13,7 +13,7 @@ from proxy.edge.gateway import credential, judge, known_identity
 from proxy.edge.memory import BlockMemory, JudgedRequest
 from proxy.edge.recording import Record
 from proxy.edge.site import Site
-from proxy.edge.verdict import AnyTarget, Carriage, Redirect
+from proxy.edge.verdict import Admission, AnyTarget, Carriage, Redirect
 from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError, Unavailable
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.exchange import Exchange, Request, Stage
@@ -95,7 +95,9 @@ class Transaction:
         try:
             record.is_written = edge.may_record()
             target = record.target = (
-                self._site.routes.resolve(head.method, head.block.host_text, head.target) if judged is None else judged.target
+                self._site.routes.resolve(head.method, None if memory.is_public_host else head.block.host_text, head.target)
+                if judged is None
+                else judged.target
             )
             if not record.is_written:
                 raise Unavailable("the audit log cannot take more", retry_after=5)
@@ -232,43 +234,45 @@ class Transaction:
         record.identity = identity
         if edge.limits.requests_per_user is not None:
             edge.limits.request(identity, record.started)
-        if judged is not None and judged.carriage.identity is not identity:
+        if judged is not None and judged.carriage.admission.identity is not identity:
             judged = None
         verdict = judge(self._site, self._head, target, identity, self._memory) if judged is None else judged.carriage
-        record.allowed = verdict.allowed
         if isinstance(verdict, Redirect):
+            record.allowed = verdict.allowed
             self._redirect(verdict)
             return
-        record.pool = verdict.pool
+        admission = verdict.admission
+        record.allowed = admission.allowed
+        record.pool = admission.pool
         block = self._head.block
         if block.has_body:
             self._check_body_length()
         is_long_running = target.is_long_running
-        if is_long_running or verdict.upgrade is not None:
-            self._start_stream(target, identity, is_tunnel=verdict.upgrade is not None)
+        if is_long_running or admission.upgrade is not None:
+            self._start_stream(target, identity, is_tunnel=admission.upgrade is not None)
         elif line and judged is None:
             self._memory.keep_request(line, self._head, target, verdict)
-        self._send(verdict, is_long_running=is_long_running)
+        self._send(verdict, admission, is_long_running=is_long_running)
         if block.has_body and self._exchange is not None:
             self._connection.hand_over_body(self._exchange)
 
-    def _send(self, verdict: Carriage, *, is_long_running: bool) -> None:
+    def _send(self, carriage: Carriage, admission: Admission, *, is_long_running: bool) -> None:
         head, record = self._head, self._record
         block = head.block
         request = Request(
             head.method,
             request_bytes(
-                head.method, verdict.path, verdict.query, verdict.headers, self._client, record.request_id, self._span_id
+                head.method, carriage.path, carriage.query, admission.headers, self._client, record.request_id, self._span_id
             ),
-            verdict.rules,
+            admission.rules,
             block.has_body,
             block.is_chunked,
             block.is_http11,
             block.keep_alive and self._connection.may_keep_alive(),
             is_long_running,
-            verdict.upgrade,
+            admission.upgrade,
         )
-        exchange = self._exchange = Exchange(self, verdict.pool, request, record.started)
+        exchange = self._exchange = Exchange(self, admission.pool, request, record.started)
         exchange.start()
 
     def _check_body_length(self) -> None:

@@ -14,17 +14,24 @@ from proxy.wire.outbound import OutboundHeaders
 AnyTarget: TypeAlias = ManagementApi | ClusterApi | MonitoringUi
 
 
-class Carriage(Struct, frozen=True):
-    """Permitted, known, and ready to be sent."""
+class Admission(Struct, frozen=True):
+    """Permitted and known: all that a target's path and query do not change. `path_prefix` is put before an upstream's path."""
 
     allowed: Allowed
     identity: Identity
     pool: Pool
     rules: AnswerRules
-    path: bytes
-    query: bytes | None
     headers: OutboundHeaders
     upgrade: bytes | None
+    path_prefix: bytes
+
+
+class Carriage(Struct, frozen=True):
+    """Permitted, known, and ready to be sent."""
+
+    admission: Admission
+    path: bytes
+    query: bytes | None
 
 
 class Redirect(Struct, frozen=True):

@@ -39,14 +39,19 @@ class Routes:
     public_hosts: frozenset[str]
     ui_domain: str | None
 
+    def is_public(self, host: str) -> bool:
+        """Tell whether the value of `Host` names the entry itself, whose requests are told apart by their paths alone."""
+        return _host_name(host) in self.public_hosts
+
     def resolve(self, method: str, host: str | None, target: bytes) -> Target:
         """Return what a request asks for; raises Malformed, NoRoute or Misdirected, in this order.
 
-        `host` is the value of `Host`, whose syntax was checked; None leaves it unchecked. `target` is in origin or absolute form.
+        `host` is the value of `Host`, whose syntax was checked; None leaves it unchecked, or says that it `is_public`. `target` is in
+        origin or absolute form.
         """
         if method not in METHOD_VERBS:
             raise Malformed("The method is not one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-        if host is None or _host_name(host) in self.public_hosts:
+        if host is None or self.is_public(host):
             found = plain_request(method, target)
             if found is not None:
                 return found

@@ -42,13 +42,13 @@ _PLAIN: Final = frozenset(
 )
 # The same, as one expression over a whole head: the names as API servers spell them, and exactly one plain Content-Length.
 _PLAIN_LINES: Final = (
-    rb"((?:(?:Content-Type|Date|Cache-Control|Audit-Id|Etag|ETag|Vary|Content-Encoding|Server|Last-Modified"
-    rb"|X-Kubernetes-Pf-Flowschema-Uid|X-Kubernetes-Pf-Prioritylevel-Uid): [\x20-\x7e]*\r\n)*)"
+    rb"((?:(?:C(?:ontent-(?:Type|Encoding)|ache-Control)|Date|Audit-Id|E[tT]ag|Vary|Server|Last-Modified"
+    rb"|X-Kubernetes-Pf-(?:Flowschema|Prioritylevel)-Uid): [\x20-\x7e]*+\r\n)*+)"
 )
 _PLAIN_ANSWER: Final = re.compile(
-    rb"HTTP/1\.1 ([2-5][0-9][0-9]) [\x20-\x7e]*\r\n"
+    rb"HTTP/1\.1 ([2-5][0-9][0-9]) [\x20-\x7e]*+\r\n"
     + _PLAIN_LINES
-    + rb"Content-Length: ([0-9]{1,15})\r\n"
+    + rb"Content-Length: ([0-9]{1,15}+)\r\n"
     + _PLAIN_LINES
     + rb"\r\n"
 )

@@ -141,7 +141,7 @@ def test_a_judgement_ends_with_the_identity_that_it_was_made_for(entry: Door) ->
     (again,) = known_requests(entry, head).values()
     assert judged is not None
     assert again is not None
-    assert (again.carriage.identity, judged.carriage.identity is other) == (other, False)
+    assert (again.carriage.admission.identity, judged.carriage.admission.identity is other) == (other, False)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
