@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from proxy import __version__
+from proxy.client.errors import ClientError
 
 PROGRAM = "mosk-proxy"
 INTERRUPTED = 130
@@ -18,6 +19,10 @@ _COMMANDS = {
     "serve": "proxy.cli.serve:serve",
     "check": "proxy.cli.check:check",
     "explain": "proxy.cli.explain:explain",
+    "login": "proxy.cli.login:login",
+    "token": "proxy.cli.token:token",
+    "logout": "proxy.cli.logout:logout",
+    "kubeconfig": "proxy.cli.kubeconfig:kubeconfig",
 }
 
 
@@ -32,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except (OSError, ImportError, ExceptionGroup) as error:
+    except (ClientError, OSError, ImportError, ExceptionGroup) as error:
         for line in _causes(error):
             _complain(line)
         return 1
