@@ -46,33 +46,37 @@ def audit_line(event: AuditEvent) -> bytes:
 
 
 class Timestamps:
-    """RFC 3339 times in UTC to the millisecond; the part up to the second is kept while the second lasts."""
+    """RFC 3339 times in UTC to the millisecond; a wording is kept while its millisecond lasts, the part up to the second for a second."""
 
     def __init__(self) -> None:
-        self._second = -1
-        self._prefix = ""
+        self._second = self._millisecond = -1
+        self._prefix = self._text = ""
 
     def stamp(self, now: float) -> str:
         """Word `now`, in seconds since the epoch."""
-        second = int(now)
+        millisecond = int(now * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._text = self._worded(millisecond)
+        return self._text
+
+    def _worded(self, millisecond: int) -> str:
+        second, rest = divmod(millisecond, 1000)
         if second != self._second:
             self._second = second
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._prefix}{int((now - second) * 1000):03d}Z"
+        return f"{self._prefix}{rest:03d}Z"
 
 
 class RequestIds:
     """Unguessable ids from pages of the system's random numbers: a system call for every 128 requests."""
 
     def __init__(self) -> None:
-        self._page = b""
-        self._at = 0
+        self._page: list[tuple[bytes, bytes]] = []
 
     def take(self) -> tuple[bytes, bytes]:
         """Return a request id of 32 hexadecimal digits and a span id of 16 (W3C Trace Context)."""
-        at = self._at
-        if at >= len(self._page):
-            self._page = os.urandom(_PAGE_IDS * _STEP // 2).hex().encode()
-            at = 0
-        self._at = at + _STEP
-        return self._page[at : at + _ID], self._page[at + _ID : at + _STEP]
+        if not self._page:
+            digits = os.urandom(_PAGE_IDS * _STEP // 2).hex().encode()
+            self._page = [(digits[at : at + _ID], digits[at + _ID : at + _STEP]) for at in range(0, len(digits), _STEP)]
+        return self._page.pop()

@@ -53,7 +53,7 @@ def judge(site: Site, head: RequestHead, target: AnyTarget, identity: Identity, 
         raise Forbidden("impersonation headers are not accepted here")
     key = _admission_key(target) if head.block.upgrade is None else None
     admission = None if key is None else memory.admissions.get(key)
-    if admission is None:
+    if admission is None or admission.identity is not identity:
         verdict = _judge(site, head, target, identity, memory)
         if isinstance(verdict, Redirect):
             return verdict

@@ -87,13 +87,14 @@ class Record:
         return None if self.target is None or self.target.kind == "own" else str(self.target)
 
     def _write(self, edge: "Edge", stage: str, decision: str, bytes_in: int, bytes_out: int, seconds: float | None) -> None:
-        head, allowed, error, target = self.head, self.allowed, self.error, self.target
+        head, allowed, error, target, pool = self.head, self.allowed, self.error, self.target, self.pool
         granted_by = through = roles = surface = None
         if allowed is not None:
             granted_by, through, surface = allowed.granted_by, allowed.through, allowed.surface
             roles = None if granted_by is None else (granted_by,)
         elif isinstance(error, Forbidden):
             surface = error.surface
+
         line = audit_line(
             AuditEvent(
                 edge.stamp(),
@@ -104,14 +105,14 @@ class Record:
                 roles,
                 granted_by,
                 through,
-                self._target_name(),
+                self._target_name() if pool is None else pool.name,
                 None if target is None else target.verb,
                 head.method,
                 raw_path(head.target).decode("ascii", "backslashreplace"),
                 surface,
                 decision,
-                self._reason(stage),
-                None if self.pool is None else self.pool.address,
+                self._reason(stage) if error is not None or self.status is None else None,
+                None if pool is None else pool.address,
                 self.status,
                 bytes_in,
                 bytes_out,

@@ -39,6 +39,9 @@ class Answering(Protocol):
     def answer_body(self, data: bytes) -> None:
         """Take body bytes, not empty."""
 
+    def answer_at_once(self, body: bytes) -> None:
+        """Send the answer that was begun, with a body of the length that it announced: it is complete, as by `answer_complete`."""
+
     def answer_complete(self, trailers: list[Field]) -> None:
         """Send what was collected: the answer ended well, and the connection is no longer the exchange's."""
 
@@ -151,9 +154,13 @@ class UpstreamConnection(asyncio.Protocol):
         if self._remaining:
             self._receive_body(exchange, data)
         elif self._answer is None and not self._head_size and (plain := exchange.plain_answer(data)) is not None:
-            self._answer, size = plain
-            self._remaining = self._answer.length
-            self._receive_body(exchange, data[size:])
+            answer, size = plain
+            if len(data) - size == answer.length:
+                self._receive_at_once(exchange, answer, data[size:])
+            else:
+                self._answer = answer
+                self._remaining = answer.length
+                self._receive_body(exchange, data[size:])
         elif self._answer is None and not self._head_size and data[0] != _FIRST_BYTE:
             # llhttp reads RTSP/1.0 as if it were HTTP/1.0.
             self._head_size = len(data)
@@ -287,6 +294,16 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
             self._is_parser_behind = False
         self._complete(exchange)
+
+    def _receive_at_once(self, exchange: Answering, answer: AnswerHead, body: bytes) -> None:
+        """Take a plain answer that one read brought whole; what `_receive_body` and `_complete` do, without their cases."""
+        self._exchange = None
+        self.answers += 1
+        if self._pool is None or not (answer.keep_alive and exchange.is_sent) or self.transport.is_closing():
+            self.transport.close()
+        else:
+            self._pool.release(self)
+        exchange.answer_at_once(body)
 
     def _complete(self, exchange: Answering) -> None:
         """End the exchange; only now, when a whole read was looked at, may the connection serve another."""

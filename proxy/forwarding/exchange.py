@@ -269,6 +269,15 @@ class Exchange:
         if pieces:
             self._downstream.write_answer(pieces)
 
+    def answer_at_once(self, body: bytes) -> None:
+        """Hand a whole answer over and end the exchange."""
+        self._connection = None
+        self.stage = _DONE
+        head, self._head = self._head, None
+        self.bytes_out = len(body)
+        self._downstream.write_answer((head or b"", body) if body else (head or b"",))
+        self._downstream.answer_done(keep_alive=self.keep_alive and self.is_sent)
+
     def answer_complete(self, trailers: list[Field]) -> None:
         """Hand over the rest and end the exchange."""
         self._connection = None
