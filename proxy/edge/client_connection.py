@@ -110,7 +110,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
         peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]).removeprefix("::ffff:") if peer else ""
+        # Without the zone of a link-local address: it is a name of our own machine, and no upstream reads it (RFC 6874).
+        self._peer = str(peer[0]).removeprefix("::ffff:").partition("%")[0] if peer else ""
         self._client = Client.at(self._peer, edge.scheme)
         self._deadline = edge.loop.time() + (_DRAIN_SECONDS if edge.is_draining else edge.settings.header_seconds)
         edge.connections.add(self)
@@ -334,6 +335,9 @@ class ClientConnection(asyncio.Protocol):
         memory = BlockMemory(site, block, parsed.raw_block if is_repeatable else b"", site.routes.is_public(block.host_text))
         self._memory = memory if is_repeatable else None
         self._begin(RequestHead(parsed.line.method, parsed.line.target, block), memory)
+        if memory.identity is None:
+            # Nobody vouches for these bytes: an idle connection must not hold 64 KiB of them.
+            self._memory = None
         if not rest or self.transport.is_closing():
             return
         if self._stage is _HEAD:

@@ -76,6 +76,9 @@ class Request(Struct, frozen=True):
     is_long_running: bool
     upgrade: bytes | None
 
+    def __repr__(self) -> str:
+        return f"Request({self.method}, {len(self.head)} bytes)"
+
 
 class Stage(Enum):
     """How far an exchange got."""

@@ -57,7 +57,7 @@ class TokenCounters:
 class Authenticator:
     """Believes the tokens of some issuers.
 
-    `clock` gives seconds since the epoch. `run` must be running for keys to be there. `generation` becomes another object when
+    `clock` gives seconds since the epoch. `earlier` is what this one replaces: issuers that are the same keep their keys. `run` must be running for keys to be there. `generation` becomes another object when
     identities that were handed out are no longer believed, because their key is gone: whoever remembers one compares it by `is`.
     """
 
@@ -68,6 +68,7 @@ class Authenticator:
         *,
         cache_size: int = 10_000,
         rhythm: Rhythm = DEFAULT_RHYTHM,
+        earlier: "Authenticator | None" = None,
     ) -> None:
         self.counters = TokenCounters(0, 0, Counter())
         self.generation = object()
@@ -76,6 +77,10 @@ class Authenticator:
         self._issuers = tuple(
             IssuerKeys(settings, key_source(settings), rhythm=rhythm, on_change=self._keys_changed) for settings in issuers
         )
+        for issuer in self._issuers:
+            for before in () if earlier is None else earlier._issuers:
+                if before.settings == issuer.settings:
+                    issuer.take_over(before)
         self._algorithms = frozenset[str]().union(*(settings.rules.algorithms for settings in issuers))
         self._verified: LRUCache[bytes, _Verified] = LRUCache(cache_size, getsizeof=_places)
         self._refused: LRUCache[bytes, _Refused] = LRUCache(_REFUSALS)

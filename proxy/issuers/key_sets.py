@@ -90,6 +90,12 @@ class IssuerKeys:
             left_out=self._set.left_out,
         )
 
+    def take_over(self, earlier: "IssuerKeys") -> None:
+        """Begin with what the same issuer had given before, so that a reload while it is silent refuses nobody."""
+        self._set = earlier._set
+        self._ready_since = earlier._ready_since
+        self._confirmed_at = earlier._confirmed_at
+
     def select(self, algorithm: str, key_id: str | None) -> PublicKey | None:
         """Return the key that a token's header means, None if the set has none."""
         return self._set.select(algorithm, key_id)

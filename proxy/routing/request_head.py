@@ -56,6 +56,9 @@ class HeaderBlock(Struct, frozen=True):
     accepts_html: bool = False
     has_body: bool = False
 
+    def __repr__(self) -> str:
+        return f"HeaderBlock({len(self.fields)} fields for {self.host_text})"
+
 
 class RequestHead(Struct, frozen=True):
     """One request: its line and its header block."""

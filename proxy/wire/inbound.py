@@ -1,7 +1,7 @@
 """Builds the answer's head for the client from the upstream's: framing of our own, addresses mapped back under the prefix.
 
 What an answer may not do to a browser's view of our origin is dropped (the contract's section 5): clear its data, pin its transport,
-widen a service worker, open it to other origins, or set cookies from an API.
+widen a service worker, open it to other origins, have it report its errors elsewhere, or set cookies from an API.
 """
 
 import re
@@ -22,6 +22,10 @@ _DROPPED: Final = (HOP_BY_HOP - {b"trailer"}) | {
     b"strict-transport-security",
     b"service-worker-allowed",
     b"alt-svc",
+    b"origin-agent-cluster",
+    b"nel",
+    b"report-to",
+    b"reporting-endpoints",
 }
 _SPECIAL: Final = _DROPPED | {b"content-length"}
 # A field of one of these names goes through as it came; the commonest answers hold nothing else but framing.

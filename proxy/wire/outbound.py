@@ -39,6 +39,9 @@ class OutboundHeaders(Struct, frozen=True):
     lines: bytes
     trace_id: bytes | None
 
+    def __repr__(self) -> str:
+        return f"OutboundHeaders({len(self.lines)} bytes)"
+
 
 class Grant(Struct, frozen=True):
     """What a decision lets an upstream know: the groups to impersonate and the role that granted."""

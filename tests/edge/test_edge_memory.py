@@ -186,3 +186,11 @@ def test_a_token_that_expires_is_refused_in_the_same_block(make_door: Maker) -> 
         statuses.add(wire.answer().status)
         time.sleep(0.07)
     assert statuses == {200, 401}
+
+
+def test_what_nobody_vouches_for_is_not_held_by_an_idle_connection(entry: Door) -> None:
+    wire = entry.connect()
+    wire.send(entry.head("GET", POD, "X-Large: " + "x" * 30_000).replace(b"Bearer ", b"Bearer x"))
+    assert wire.answer().status == 401
+    before = set(entry.running.edge.connections)
+    assert [connection for connection in before if connection._memory is not None and len(connection._memory.raw) > 30_000] == []

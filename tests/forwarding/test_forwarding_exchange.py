@@ -153,7 +153,7 @@ def test_a_silent_upstream_is_504(make_door: Maker) -> None:
     answer = entry.ask("GET", POD)
     assert (answer.status, answer.json()["reason"]) == (504, "Timeout")
     assert time.monotonic() - begin < 2
-    assert entry.running.edge.site.pools["k8s/team-a/prod"].active == 0
+    entry.until(lambda: entry.running.edge.site.pools["k8s/team-a/prod"].active == 0)
 
 
 def test_an_answer_that_stops_is_cut(make_door: Maker) -> None:
