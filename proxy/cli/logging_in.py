@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -16,7 +16,7 @@ from proxy.client.device import Invitation, sign_in_with_device
 from proxy.client.entry import Entry
 from proxy.client.id_token import display_name
 from proxy.client.issuer import Granted, discover
-from proxy.client.logins import Login, Place
+from proxy.client.logins import IN_FILE, Login
 from proxy.client.system_keyring import usable_keyring
 from proxy.client.user import User
 from proxy.client.web import web
@@ -46,11 +46,10 @@ def log_in(user: User, wishes: Wishes) -> int:
     entry = logins.entry(wishes.url)
     login = _prepared(entry, logins.load(entry), wishes)
     granted = asyncio.run(_signed_in(login, wishes, opens_browser=wishes.opens_browser and has_browser(user.environment)))
-    place: Place = "file" if usable_keyring() is None else "keyring"
-    kept = Login(entry, login.issuer, login.client_id, login.scopes, login.authority, place, granted.tokens)
+    kept = replace(login, place=usable_keyring() or IN_FILE, tokens=granted.tokens)
     with logins.lock(entry):
         logins.save(kept)
-    where = "the system's keyring" if place == "keyring" else f"a file in {logins.folder}"
+    where = f"a file in {logins.folder}" if kept.place == IN_FILE else "the system's keyring"
     typer.echo(f"signed in to {entry.url} as {display_name(granted.claims)}; the tokens are in {where}")
     return write_kubeconfig(user, entry.url, Selection(every=True)) if wishes.writes_kubeconfig else 0
 
@@ -67,7 +66,7 @@ def _prepared(entry: Entry, known: Login | None, wishes: Wishes) -> Login:
         wishes.client_id or (known.client_id if known is not None else _CLIENT_ID),
         scopes if wishes.scopes is None else tuple(dict.fromkeys((*_SCOPES, *wishes.scopes))),
         authority if wishes.ca_file is None else read_authority(wishes.ca_file),
-        "file",
+        IN_FILE,
         None,
     )
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from proxy.client.entry import Entry
 from proxy.client.errors import ClientError, NotSignedIn
 from proxy.client.private_files import check_private, locked, make_folder, read_private, write_private
 from proxy.client.system_keyring import Keyring, forget_secret, keyring_in_use, read_secret, write_secret
 
-Place: TypeAlias = Literal["file", "keyring"]
+IN_FILE: Final = "file"
 
 _LATEST_MOMENT: Final = 253_402_300_799  # the end of the year 9999, the last that RFC 3339 can write
 
@@ -35,7 +35,7 @@ class Tokens:
 class Login:
     """A sign-in at one entry; without `tokens` only what is needed for the next one.
 
-    `authority` is PEM: whom else to believe, beside the system's authorities, that entry and issuer are who they say.
+    `place` is where the tokens are, IN_FILE or the name of a keyring's backend. `authority` is PEM: whom else to believe, beside the system's authorities, that entry and issuer are who they say.
     """
 
     entry: Entry
@@ -43,14 +43,14 @@ class Login:
     client_id: str
     scopes: tuple[str, ...]
     authority: str | None = field(repr=False)
-    place: Place
+    place: str
     tokens: Tokens | None
 
 
 class Logins:
-    """All sign-ins in one folder. `keyring` is asked for only where tokens are in it."""
+    """All sign-ins in one folder. `keyring` gives a backend by its name, and is asked only where tokens are in one."""
 
-    def __init__(self, folder: Path, keyring: Callable[[], Keyring] = keyring_in_use) -> None:
+    def __init__(self, folder: Path, keyring: Callable[[str], Keyring] = keyring_in_use) -> None:
         self.folder, self._keyring = folder, keyring
 
     def __repr__(self) -> str:
@@ -81,10 +81,11 @@ class Logins:
         """Keep a sign-in in place of the earlier one; raises ClientError and OSError."""
         make_folder(self.folder)
         path = self._path(login.entry)
-        if login.place == "keyring" and login.tokens is not None:
-            write_secret(self._keyring(), login.entry.url, json.dumps(_tokens_document(login.tokens)))
-        elif _kept_in_keyring(path):
-            forget_secret(self._keyring(), login.entry.url)
+        earlier, place = _place_of(path), IN_FILE if login.tokens is None else login.place
+        if place != IN_FILE and login.tokens is not None:
+            write_secret(self._keyring(place), login.entry.url, json.dumps(_tokens_document(login.tokens)))
+        if earlier not in {IN_FILE, place}:
+            forget_secret(self._keyring(earlier), login.entry.url)
         write_private(path, json.dumps(_document(login), indent=1).encode())
 
     def lock(self, entry: Entry) -> AbstractContextManager[int]:
@@ -103,17 +104,21 @@ class Logins:
             document = json.loads(content)
             entry = _entry(document)
             tokens = document.get("tokens")
-            if document["place"] == "keyring":
-                secret = read_secret(self._keyring(), entry.url)
+            if document["place"] != IN_FILE:
+                secret = read_secret(self._keyring(_text(document["place"])), entry.url)
                 tokens = None if secret is None else json.loads(secret)
             return _login(document, entry, tokens)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ClientError(f"{path}: is not a sign-in that this version wrote; remove it and sign in again") from error
 
 
-def _kept_in_keyring(path: Path) -> bool:
-    content = read_private(path)
-    return content is not None and b'"keyring"' in content
+def _place_of(path: Path) -> str:
+    """Return where the tokens of an earlier sign-in are; a file that cannot be understood is about to be replaced."""
+    try:
+        place = json.loads(read_private(path) or b"{}").get("place", IN_FILE)
+    except (ValueError, AttributeError, RecursionError):
+        return IN_FILE
+    return place if isinstance(place, str) else IN_FILE
 
 
 def _document(login: Login) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def _document(login: Login) -> dict[str, Any]:
         "authority": login.authority,
         "place": login.place,
     }
-    if login.place == "file" and login.tokens is not None:
+    if login.place == IN_FILE and login.tokens is not None:
         document["tokens"] = _tokens_document(login.tokens)
     return document
 
@@ -142,14 +147,13 @@ def _entry(document: Any) -> Entry:
 
 
 def _login(document: Any, entry: Entry, tokens: Any) -> Login:
-    place: Place = "keyring" if document["place"] == "keyring" else "file"
     return Login(
         entry,
         _text(document["issuer"]),
         _text(document["client_id"]),
         tuple(map(_text, document["scopes"])),
         None if document["authority"] is None else _text(document["authority"]),
-        place,
+        _text(document["place"]),
         None if tokens is None else _tokens(tokens),
     )
 

@@ -24,16 +24,15 @@ class Keyring(Protocol):
     def delete_password(self, service: str, username: str) -> None: ...
 
 
-def usable_keyring() -> Keyring | None:
-    """Return the keyring if it keeps what it is given, None where there is no such thing."""
+def usable_keyring() -> str | None:
+    """Return the name of the backend if it keeps what it is given, None where there is no such thing."""
     if find_spec(_PACKAGE) is None:
         return None
-    keyring: Any = importlib.import_module(_PACKAGE)
+    backend: Any = importlib.import_module(_PACKAGE).get_keyring()
     # keyring: `backend.KeyringBackend.priority`; below 1 are those that keep nothing, or keep it in clear text.
-    if keyring.get_keyring().priority < 1 or not _keeps(keyring):
+    if backend.priority < 1 or not _keeps(backend):
         return None
-    found: Keyring = keyring
-    return found
+    return f"{type(backend).__module__}.{type(backend).__qualname__}"
 
 
 def _keeps(keyring: Keyring) -> bool:
@@ -47,11 +46,17 @@ def _keeps(keyring: Keyring) -> bool:
     return kept
 
 
-def keyring_in_use() -> Keyring:
-    """Return the keyring in which a sign-in was kept; raises ClientError if it is no longer installed."""
-    if find_spec(_PACKAGE) is None:
-        raise ClientError("the package `keyring`, in which the tokens were kept, is not installed any more; sign in again")
-    found: Keyring = importlib.import_module(_PACKAGE)
+def keyring_in_use(backend: str) -> Keyring:
+    """Return the backend in which a sign-in was kept; raises ClientError if it is there no longer.
+
+    By its name: to look for the best one, the package imports all that it has, which kubectl would wait for at each call.
+    """
+    try:
+        found: Keyring = importlib.import_module(f"{_PACKAGE}.core").load_keyring(backend)
+    except Exception as error:
+        raise ClientError(
+            f"the keyring that the tokens are in is not there any more ({_reason(error)}): sign in again"
+        ) from error
     return found
 
 

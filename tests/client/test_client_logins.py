@@ -45,19 +45,29 @@ def test_no_token_is_shown(make_login):
 
 def test_in_a_keyring_the_file_holds_no_token(tmp_path, make_login):
     memory = Memory()
-    logins = Logins(tmp_path / "state", lambda: memory)
-    logins.save(make_login(TOKENS, place="keyring"))
+    logins = Logins(tmp_path / "state", lambda backend: memory)
+    logins.save(make_login(TOKENS, place="some.Keyring"))
     assert logins.load(ENTRY).tokens == TOKENS
     assert list(memory.kept) == [("mosk-proxy", "https://entry.example")]
     assert "refresh" not in (logins.folder / "entry.example.json").read_text()
-    logins.save(make_login(None, place="keyring"))
+    logins.save(make_login(None, place="some.Keyring"))
     assert (logins.load(ENTRY).tokens, memory.kept) == (None, {})
+
+
+def test_tokens_that_move_to_another_keyring_leave_the_first(tmp_path, make_login):
+    memories = {"one.Keyring": Memory(), "two.Keyring": Memory()}
+    logins = Logins(tmp_path / "state", memories.__getitem__)
+    for place in memories:
+        logins.save(make_login(TOKENS, place=place))
+        logins.save(make_login(TOKENS, place=place))
+    assert logins.load(ENTRY) == make_login(TOKENS, place="two.Keyring")
+    assert [len(memory.kept) for memory in memories.values()] == [0, 1]
 
 
 def test_tokens_that_move_to_a_file_leave_the_keyring(tmp_path, make_login):
     memory = Memory()
-    logins = Logins(tmp_path / "state", lambda: memory)
-    logins.save(make_login(TOKENS, place="keyring"))
+    logins = Logins(tmp_path / "state", lambda backend: memory)
+    logins.save(make_login(TOKENS, place="some.Keyring"))
     logins.save(make_login(TOKENS))
     assert (logins.load(ENTRY).tokens, memory.kept) == (TOKENS, {})
 
