@@ -77,10 +77,8 @@ class Authenticator:
         self._issuers = tuple(
             IssuerKeys(settings, key_source(settings), rhythm=rhythm, on_change=self._keys_changed) for settings in issuers
         )
-        for issuer in self._issuers:
-            for before in () if earlier is None else earlier._issuers:
-                if before.settings == issuer.settings:
-                    issuer.take_over(before)
+        if earlier is not None:
+            earlier.hand_over(self._issuers)
         self._algorithms = frozenset[str]().union(*(settings.rules.algorithms for settings in issuers))
         self._verified: LRUCache[bytes, _Verified] = LRUCache(cache_size, getsizeof=_places)
         self._refused: LRUCache[bytes, _Refused] = LRUCache(_REFUSALS)
@@ -100,6 +98,13 @@ class Authenticator:
         async with asyncio.TaskGroup() as group:
             for issuer in self._issuers:
                 group.create_task(issuer.run(), name=f"keys of {issuer.settings.issuer}")
+
+    def hand_over(self, issuers: Sequence[IssuerKeys]) -> None:
+        """Give the keys that are known to those of `issuers` that have not changed."""
+        for issuer in issuers:
+            for mine in self._issuers:
+                if mine.settings == issuer.settings:
+                    issuer.take_over(mine)
 
     def known(self, token: bytes) -> Identity | None:
         """Return whom a token speaks for, None if that takes a question to its issuer.

@@ -92,9 +92,11 @@ class IssuerKeys:
 
     def take_over(self, earlier: "IssuerKeys") -> None:
         """Begin with what the same issuer had given before, so that a reload while it is silent refuses nobody."""
-        self._set = earlier._set
-        self._ready_since = earlier._ready_since
-        self._confirmed_at = earlier._confirmed_at
+        self._set, self._ready_since, self._confirmed_at = earlier.known()
+
+    def known(self) -> tuple[KeySet, float | None, float | None]:
+        """Return the keys, since when there are any (seconds since the epoch), and when they were confirmed (monotonic seconds)."""
+        return self._set, self._ready_since, self._confirmed_at
 
     def select(self, algorithm: str, key_id: str | None) -> PublicKey | None:
         """Return the key that a token's header means, None if the set has none."""
