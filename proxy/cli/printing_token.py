@@ -7,16 +7,12 @@ from proxy.client.errors import ClientError
 from proxy.client.logins import Login, Tokens
 from proxy.client.user import User
 
-_INTERRUPTED = 130
-
 
 def print_token(url: str | None) -> int:
     """Print the ExecCredential of an entry, without a URL that of the only one, and return the exit status."""
     try:
         logins = User.of_this_process().logins
         _, tokens = current_login(logins, logins.entry(url), _refreshed)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
     except ClientError as error:
         return _complain(str(error))
     except OSError as error:
