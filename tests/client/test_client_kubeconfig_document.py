@@ -3,6 +3,7 @@ import io
 import pytest
 from client_issuer import ENTRY
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from proxy.client.entry import Entry
 from proxy.client.errors import ClientError
@@ -110,6 +111,19 @@ def test_a_context_that_was_renamed_is_the_same_still():
     assert len(document["contexts"]) == 1
     assert prune(document, ENTRY, ()) == ("prod",)
     assert plain(document)["current-context"] == ""
+
+
+def test_a_context_of_another_user_at_our_cluster_is_theirs():
+    document = new_document()
+    update(document, wanted(PROD))
+    document["contexts"].insert(
+        0, CommentedMap(name="admin", context=CommentedMap({"cluster": "mosk-entry.example-team-a-prod", "user": "admin"}))
+    )
+    assert update(document, wanted(PROD)) == ("mosk-entry.example-team-a-prod",)
+    assert prune(document, ENTRY, ()) == ("mosk-entry.example-team-a-prod",)
+    found = plain(document)
+    assert found["contexts"] == [{"name": "admin", "context": {"cluster": "mosk-entry.example-team-a-prod", "user": "admin"}}]
+    assert len(found["clusters"]) == 1
 
 
 def test_two_clusters_whose_names_read_alike_are_kept_apart():
