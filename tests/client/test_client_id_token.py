@@ -60,7 +60,7 @@ BAD = {
 @pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
 def test_a_token_that_is_not_exactly_ours_is_refused(changes, message):
     with pytest.raises(Unauthenticated) as caught:
-        verified(ISSUER.mint(**{"nonce": "n1", **changes}), KEYS, EXPECTED, NOW)
+        verified(ISSUER.mint(**{"nonce": "n1", "iat": NOW, "exp": NOW + 300, **changes}), KEYS, EXPECTED, NOW)
     assert caught.value.message == message
 
 

@@ -113,7 +113,7 @@ def test_a_request_during_a_drain_is_503_and_told_to_come_back(make_door: Maker)
     watches = [watching(entry) for _ in range(8)]
     kept = entry.connect()
     kept.send(entry.head("GET", POD)[:-2])
-    drain(entry, 0, 1)
+    drain(entry, 0, 2)
     entry.until(lambda: entry.running.edge.is_draining)
     kept.send(b"\r\n")
     for wire in (kept, entry.connect()):
