@@ -43,20 +43,21 @@ class ParsedHead:
 class HeadReader:
     """Reads one head; a new one is made for the next."""
 
-    __slots__ = ("_fields", "_is_complete", "_limits", "_parser", "_raw", "_skipped")
+    __slots__ = ("_fields", "_is_complete", "_limits", "_parser", "_raw", "_skipped", "_whole")
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
         self._fields: list[Field] = []
         self._raw = bytearray()
+        self._whole = b""
         self._skipped = 0
         self._is_complete = False
 
     @property
     def received(self) -> bytes:
         """What came of the head so far."""
-        return bytes(self._raw)
+        return self._whole or bytes(self._raw)
 
     def feed(self, data: bytes) -> ParsedHead | None:
         """Take more bytes; return the head once it is whole. Raises Malformed and HeadersTooLarge."""
@@ -65,12 +66,15 @@ class HeadReader:
             stripped = data.lstrip(b"\r\n")
             self._skipped += len(data) - len(stripped)
             data = stripped
+            end = data.find(_END)
+            if end >= 0:
+                return self._take_at_once(data, end + len(_END))
         raw = self._raw
         search_from, seen = max(len(raw) - 3, 0), len(raw)
         raw += data
         end = raw.find(_END, search_from)
         behind = len(raw) if end < 0 else end + len(_END)
-        self._check_size(behind)
+        self._check_size(raw, behind)
         if behind > seen:
             self._parse(bytes(raw[seen:behind]))
         return None if end < 0 else self._finish(bytes(raw[:behind]), bytes(raw[behind:]))
@@ -83,9 +87,16 @@ class HeadReader:
     def on_headers_complete(self) -> None:
         self._is_complete = True
 
-    def _check_size(self, size: int) -> None:
+    def _take_at_once(self, data: bytes, behind: int) -> ParsedHead:
+        """Read a head that came whole, without collecting it."""
+        head = self._whole = data[:behind]
+        self._check_size(data, behind)
+        self._parse(head)
+        return self._finish(head, data[behind:])
+
+    def _check_size(self, raw: bytes | bytearray, size: int) -> None:
         limits = self._limits
-        line_end = self._raw.find(b"\r\n", 0, limits.request_line_bytes + 2)
+        line_end = raw.find(b"\r\n", 0, limits.request_line_bytes + 2)
         if line_end < 0 and size > limits.request_line_bytes:
             raise HeadersTooLarge(f"request line longer than {limits.request_line_bytes} bytes")
         if size + self._skipped - max(line_end, 0) > limits.header_bytes:

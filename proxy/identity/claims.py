@@ -172,6 +172,8 @@ def _verified_email(claims: Claims) -> str | None:
 
 
 def _has_controls(text: str) -> bool:
+    if text.isascii() and text.isprintable():
+        return False
     # Twenty times faster than a regular expression over 30 KB of ASCII.
     octets = text.encode("utf-8", "surrogatepass")
     return len(octets.translate(None, _ASCII_CONTROLS)) != len(octets) or (

@@ -6,6 +6,7 @@ Trusts nothing: a string that is not exactly one of the known roles grants nothi
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from proxy.routing.paths import DNS_LABEL, DNS_SUBDOMAIN
 
@@ -46,6 +47,8 @@ def _expression(scope: str) -> str:
 
 _ROLE = re.compile("|".join(_expression(scope) for scope in ROLE_NAMES))
 _SCOPES = tuple(ROLE_NAMES)
+# A namespace has 63 characters at the most, a cluster 253.
+_LONGEST_ROLE = 400
 _RANK: Mapping[str, int] = {pattern: rank for rank, pattern in enumerate(ROLE_PATTERNS)}
 
 
@@ -69,16 +72,26 @@ class RoleSet:
         known: dict[str, str] = {}
         held: dict[str, tuple[str, ...]] = {}
         for member in members:
-            if not isinstance(member, str) or member in known:
+            if not isinstance(member, str) or member in known or len(member) > _LONGEST_ROLE:
                 continue
-            found = _ROLE.fullmatch(member)
-            if found is None or found.lastindex is None:
+            found = _read(member)
+            if found is None:
                 continue
-            scope, name = found.group(found.lastindex - 1, found.lastindex)
-            form = _SCOPES[found.lastindex // 2 - 1]
+            form, scope, name = found
             known[member] = f"{form}@{name}"
             held[scope] = _in_order(form, (*held[scope], name)) if scope in held else (name,)
         return cls(tuple(known), tuple(role for role in known if role.startswith("m:kaas")), held, _first_of_each(known))
+
+
+# The same few roles are in the tokens of all members of a project.
+@lru_cache(maxsize=4096)
+def _read(role: str) -> tuple[str, str, str] | None:
+    """Return the form of a known role (`m:kaas:<ns>`), its scope (`m:kaas:a`) and its name."""
+    found = _ROLE.fullmatch(role)
+    if found is None or found.lastindex is None:
+        return None
+    scope, name = found.group(found.lastindex - 1, found.lastindex)
+    return _SCOPES[found.lastindex // 2 - 1], scope, name
 
 
 def _in_order(form: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,7 +18,6 @@ Field: TypeAlias = tuple[bytes, bytes]
 REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) ([\x21-\x7e]+) HTTP/1\.([01])")
 _NAME: Final = re.compile(rb"[A-Za-z0-9-]+")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_NON_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _DIGITS: Final = re.compile(rb"[0-9]{1,19}")
 
@@ -86,7 +85,7 @@ def check_header_block(fields: Sequence[Field], *, is_http11: bool) -> HeaderBlo
         value = raw.strip(b" \t")
         if _NAME.fullmatch(name) is None:
             raise Malformed("header field names may hold letters, digits and dashes only")
-        if _NON_ASCII.search(value) is not None:
+        if not value.isascii():
             raise Malformed("header field values must be ASCII")
         lower = name.lower()
         impersonates = impersonates or lower.startswith(b"impersonate")
