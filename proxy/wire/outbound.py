@@ -19,7 +19,6 @@ from proxy.wire.managed import is_managed, left_over
 SESSION_COOKIE: Final = b"__Host-mosk"
 _TRACEPARENT: Final = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _NOT_VISIBLE: Final = re.compile(rb"[^\x21-\x24\x26-\x7e]")
-_VISIBLE: Final = re.compile(r"[\x21-\x24\x26-\x7e]*")
 
 
 class Client(Struct, frozen=True):
@@ -127,7 +126,7 @@ def credential_fields(upstream: Upstream, secret: bytes | None, identity: Identi
 
 def header_value(text: str) -> bytes:
     """Percent-encode a name for a header field: what is not visible ASCII, and `%` itself."""
-    if _VISIBLE.fullmatch(text) is not None:
+    if text.isascii() and text.isprintable() and " " not in text and "%" not in text:
         return text.encode()
     return _NOT_VISIBLE.sub(lambda match: b"%%%02X" % match.group()[0], text.encode("utf-8", "surrogatepass"))
 
