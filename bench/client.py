@@ -11,21 +11,25 @@ import asyncio
 import ssl
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from time import perf_counter, perf_counter_ns
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 import uvloop
 
-from bench import cpu
-from bench.workload import Requests, Workload, WrongAnswer, whole_answer
+from bench import cpu, sockets
+from bench.workload import Requests, Workload, WrongAnswer, whole_answer, whole_refusal
 
 DRAIN_SECONDS = 20
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One measurement. `rate` 0 is the closed loop; `pids` are the processes whose CPU time counts."""
+    """One measurement. `rate` 0 is the closed loop; `pids` are the processes whose CPU time counts.
+
+    An answer is good when it has this `status` and, with 200, exactly this `body`.
+    """
 
     port: int
     body: str
@@ -38,10 +42,16 @@ class Plan(msgspec.Struct, frozen=True):
     most: int = 1_000_000
     rate: float = 0.0
     ca_file: str | None = None
+    status: int = 200
+    split: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What was seen: good answers, wall time, CPU time of `pids`; latencies only in the open loop."""
+    """What was seen: good answers, wall time, CPU time of `pids`.
+
+    Only in the open loop: latencies, and when each of these requests was due, by CLOCK_MONOTONIC. `split`, where it was asked for:
+    how many of the connections each process holds.
+    """
 
     answers: int
     seconds: float
@@ -49,10 +59,19 @@ class Outcome(msgspec.Struct, frozen=True):
     system_share: float
     resident_kb: int
     latencies_ns: list[int] = []
+    due_ns: list[int] = []
+    split: list[int] = []
 
 
 class Failure(Exception):
     """The measurement cannot be used."""
+
+
+def expectation(plan: Plan) -> Callable[[bytes], bool]:
+    """Tells whether a good answer is there in full; raises WrongAnswer."""
+    if plan.status == 200:
+        return partial(whole_answer, body=plan.body.encode())
+    return partial(whole_refusal, status=plan.status)
 
 
 class Connection(asyncio.Protocol):
@@ -73,7 +92,7 @@ class Connection(asyncio.Protocol):
         if self.received:
             data = self.received + data
         try:
-            whole = whole_answer(data, self.load.body)
+            whole = self.load.is_whole(data)
         except WrongAnswer as wrong:
             self.load.fail(str(wrong))
             return
@@ -101,12 +120,13 @@ class Load:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.body = plan.body.encode()
+        self.is_whole = expectation(plan)
         self.host = f"localhost:{plan.port}"
         self.connections: list[Connection] = []
         self.free: deque[Connection] = deque()
         self.waiting: deque[int] = deque()
         self.latencies: list[int] = []
+        self.due_times: list[int] = []
         self.left = 0
         self.outstanding = 0
         self.count = 0
@@ -117,13 +137,8 @@ class Load:
     async def connect(self) -> None:
         """Open all connections."""
         context = ssl.create_default_context(cafile=self.plan.ca_file) if self.plan.ca_file else None
-        name = "localhost" if context else None
-        loop = asyncio.get_running_loop()
         for _ in range(self.plan.connections):
-            _, connection = await loop.create_connection(
-                lambda: Connection(self), "127.0.0.1", self.plan.port, ssl=context, server_hostname=name
-            )
-            self.connections.append(connection)
+            self.connections.append(await connected(lambda: Connection(self), self.plan.port, context))
 
     def close(self) -> None:
         """Drop all connections."""
@@ -155,6 +170,7 @@ class Load:
         self.outstanding -= 1
         if self.open_loop:
             self.latencies.append(perf_counter_ns() - connection.started)
+            self.due_times.append(connection.started)
             self.set_free(connection)
         if not self.outstanding and not (self.open_loop and self.left):
             self.finish()
@@ -228,31 +244,44 @@ class Load:
             raise Failure(f"{self.outstanding} answers did not come") from None
 
 
+Made = TypeVar("Made", bound=asyncio.BaseProtocol)
+Answered = TypeVar("Answered")
+
+
+async def connected(make: Callable[[], Made], port: int, context: ssl.SSLContext | None) -> Made:
+    """Open one connection to a port of loopback."""
+    name = "localhost" if context else None
+    _, protocol = await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port, ssl=context, server_hostname=name)
+    return protocol
+
+
 async def measure(plan: Plan) -> Outcome:
-    """Warm up, then measure; counters are read while nothing is outstanding, so each request counts whole. Raises Failure."""
+    """Warm up, then measure; counters are read while nothing is outstanding, so each request counts whole. Raises Failure, OSError."""
     load = Load(plan)
     try:
         await load.connect()
         await load.closed(plan.warm_up, plan.warm_up_seconds)
         pids = [child for pid in plan.pids for child in cpu.tree(pid)]
+        split = sockets.accepted(pids, plan.port) if plan.split else []
         before, began = cpu.read(pids), perf_counter()
         await (load.open if plan.rate else load.closed)(plan.measured, plan.seconds)
         used, took = cpu.read(pids) - before, perf_counter() - began
-        return Outcome(load.count, took, used.total_ns, used.system_share, cpu.resident_kb(pids), load.latencies)
+        resident = cpu.resident_kb(pids)
+        return Outcome(load.count, took, used.total_ns, used.system_share, resident, load.latencies, load.due_times, split)
     finally:
         load.close()
 
 
-def main() -> int:
+def main(measure: Callable[[Answered], Coroutine[None, None, msgspec.Struct]], kind: type[Answered]) -> int:
     """Standard input to standard output; exit status 1 with one line when the measurement cannot be used."""
     try:
-        outcome = uvloop.run(measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)))
+        outcome = uvloop.run(measure(msgspec.json.decode(sys.stdin.buffer.read(), type=kind)))
     except (Failure, OSError) as failure:
-        print(failure, file=sys.stderr)
+        print(str(failure) or type(failure).__name__, file=sys.stderr)
         return 1
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(measure, Plan))

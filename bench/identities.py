@@ -21,9 +21,10 @@ LIFETIME_SECONDS = 8 * 3600
 
 
 class Issuer:
-    """Signs RS256 tokens; the key lives as long as the object."""
+    """Signs RS256 tokens as `url`; the key lives as long as the object."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str = ISSUER) -> None:
+        self.url = url
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def key_set(self) -> str:
@@ -31,11 +32,19 @@ class Issuer:
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
         return json.dumps({"keys": [public | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]})
 
+    def write_keys(self, folder: Path) -> Path:
+        """Write the key set as keys.json, which is returned, and the public key alone as keys.pem."""
+        file = folder / "keys.json"
+        file.write_text(self.key_set())
+        kind = serialization.PublicFormat.SubjectPublicKeyInfo
+        file.with_suffix(".pem").write_bytes(self._key.public_key().public_bytes(serialization.Encoding.PEM, kind))
+        return file
+
     def token(self, username: str, roles: Sequence[str]) -> str:
         """An access token of its own identity (`jti`), valid for eight hours."""
         now = int(time.time())
         claims = {
-            "iss": ISSUER,
+            "iss": self.url,
             "aud": AUDIENCES,
             "azp": "k8s",
             "typ": "Bearer",

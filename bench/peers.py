@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 from bench import cpu
@@ -24,23 +25,54 @@ class Broken(Exception):
     """A peer does not do what is asked of it; no figure of it may be shown."""
 
 
+class Judgement(IntEnum):
+    """What a proxy looks at before it lets a request through, each with what comes before it."""
+
+    NOTHING = 0
+    TOKENS = 1
+    ROLES = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A kind of proxy: `command` takes a port and whether to speak TLS."""
+    """A kind of proxy: `command` takes a port and whether to speak TLS, and raises Missing when it cannot.
+
+    `judges` is what it can refuse: nothing, bad tokens, or missing roles too. `rewrites` tells whether it takes the prefix off.
+    """
 
     name: str
     version: str
     command: Callable[[int, bool], Sequence[str]]
+    judges: Judgement = Judgement.ROLES
+    rewrites: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A started peer; `pid` 0 when there is no proxy (the client asks the upstream itself)."""
+    """A started peer; `pid` 0 when there is no proxy (the client asks the upstream itself).
+
+    `prefixed` tells whether requests carry the prefix of their cluster.
+    """
 
     name: str
     port: int
     pid: int
     ca_file: Path | None = None
+    prefixed: bool = True
+
+    @property
+    def pids(self) -> list[int]:
+        """The process whose tree is the peer, if there is one."""
+        return [self.pid] if self.pid else []
+
+    @property
+    def ca(self) -> str | None:
+        """`ca_file` as a plan has it."""
+        return str(self.ca_file) if self.ca_file else None
+
+    def path(self, prefix: str, path: str) -> str:
+        """What to ask for to get `path` of the upstream."""
+        return prefix + path if self.prefixed else path
 
 
 def free_port() -> int:
@@ -59,7 +91,7 @@ def running(peer: Peer, errors: Path, ca_file: Path | None, patience: float = RE
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
     try:
         wait_until_ready(process, port, errors, patience)
-        yield Running(peer.name, port, process.pid, ca_file)
+        yield Running(peer.name, port, process.pid, ca_file, peer.rewrites)
     finally:
         end(process)
 
@@ -95,12 +127,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A request and the status that a peer must give."""
+    """A request and the status that a peer must give, if it judges that far."""
 
     what: str
     path: str
     token: str | None
     status: int
+    needs: Judgement = Judgement.NOTHING
 
 
 def check(peer: Running, probes: Sequence[Probe], body: bytes) -> None:

@@ -32,7 +32,7 @@ from bench.client import Plan
 from bench.counts import Counts, costs, difference, own, strace_counts, within
 from bench.identities import Issuer, write_certificate
 from bench.peers import Broken, Missing, Peer, Running, running
-from bench.rounds import BODY, Unusable, run_client, upstream
+from bench.processes import BODY, Unusable, run_client, upstream
 from bench.site import Site
 from bench.workload import User, Workload
 
@@ -57,8 +57,7 @@ class Subject:
         self.issuer = Issuer()
         self.scenario = scenario
         self.tls = tls
-        key_set_file = folder / "keys.json"
-        key_set_file.write_text(self.issuer.key_set())
+        key_set_file = self.issuer.write_keys(folder)
         self.site = Site(folder, scenario.clusters, upstream_port, key_set_file, *write_certificate(folder))
         self.known = scenarios.one(self.issuer, scenario.clusters)
         self.workload = scenario.workload(self.issuer, scenario.clusters)

@@ -1,34 +1,18 @@
-"""Samples as a table on a terminal, as Markdown and as JSON."""
+"""A run on a terminal, as Markdown and as JSON."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import rich.table
 from rich.console import Console
-from rich.table import Table
 
-from bench.figures import DIRECT, Sample, Series, Spread, minus, over, series
+from bench import targets
+from bench.figures import MemorySample, Sample, WatchSample
+from bench.tables import Table, tables
 
-BASE = "envoy"
 QUIET = 0.5  # load average that a measurement bears
-HEADINGS = (
-    "scenario",
-    "listener",
-    "peer",
-    "CPU µs/request",
-    f"/ {BASE}",
-    "kernel",
-    "requests/s",
-    "core busy",
-    "MB resident",
-    "added p50 ms",
-    f"p50 / {BASE}",
-    "added p99 ms",
-    f"p99 / {BASE}",
-)
+ROUNDS_OF_A_RUN = 1000  # more than a run can have: figures of two runs are never compared
 
 
 class Results(msgspec.Struct, frozen=True):
@@ -41,115 +25,57 @@ class Results(msgspec.Struct, frozen=True):
     missing: dict[str, str]
     settings: dict[str, float]
     samples: list[Sample]
+    watches: list[WatchSample] = []
+    memory: list[MemorySample] = []
+    notes: dict[str, str] = {}
 
+    def tables(self) -> list[Table]:
+        """What it says, the targets last."""
+        found = list(tables(self.samples, self.watches, self.memory))
+        reached = targets.table(self.samples, self.watches, self.memory)
+        return [table.without_empty_columns() for table in [*found, reached] if table.rows]
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: a peer in a scenario behind one kind of listener."""
-
-    scenario: str
-    tls: bool
-    peer: str
-    cpu: Spread | None
-    cpu_ratio: Spread | None
-    kernel: Spread | None
-    per_second: Spread | None
-    busy: Spread | None
-    resident: Spread | None
-    p50: Spread | None
-    p50_ratio: Spread | None
-    p99: Spread | None
-    p99_ratio: Spread | None
-
-    def cells(self) -> list[str]:
-        """Its texts, under HEADINGS."""
-        return [
-            self.scenario,
-            "TLS" if self.tls else "plain",
-            self.peer,
-            text(self.cpu, 1),
-            text(self.cpu_ratio, 2),
-            f"{self.kernel.median:.0%}" if self.kernel else "",
-            f"{self.per_second.median:,.0f}" if self.per_second else "",
-            f"{self.busy.median:.0%}" if self.busy else "",
-            f"{self.resident.median:,.0f}" if self.resident else "",
-            text(self.p50, 3),
-            text(self.p50_ratio, 2),
-            text(self.p99, 3),
-            text(self.p99_ratio, 2),
+    def remarks(self) -> list[str]:
+        """What has to be known with the figures."""
+        said = [
+            "Median (lowest and highest round). Ratios compare figures of the same round; absolute figures move with the machine."
         ]
-
-
-def rows(samples: Iterable[Sample]) -> Iterator[Row]:
-    """Lines in the order in which the samples came."""
-    for (scenario, tls), group in groupby(samples, key=attrgetter("scenario", "tls")):
-        together = list(group)
-        for peer in dict.fromkeys(sample.peer for sample in together):
-            yield row(scenario, tls, peer, together)
-
-
-def row(scenario: str, tls: bool, peer: str, together: Sequence[Sample]) -> Row:
-    """What the samples of one scenario and listener say about one peer."""
-    proxied = [sample for sample in together if sample.peer != DIRECT]
-    cpu = series(proxied, peer, attrgetter("cpu_us"))
-    p50, p99 = latency(together, peer, "p50_ms"), latency(together, peer, "p99_ms")
-    return Row(
-        scenario,
-        tls,
-        peer,
-        Spread.of(cpu.values()),
-        Spread.of(over(cpu, series(proxied, BASE, attrgetter("cpu_us"))).values()),
-        Spread.of(series(proxied, peer, attrgetter("system_share")).values()),
-        Spread.of(series(together, peer, lambda sample: sample.answers / sample.seconds).values()),
-        Spread.of(series(proxied, peer, attrgetter("busy")).values()),
-        Spread.of(series(proxied, peer, lambda sample: sample.resident_kb / 1024).values()),
-        Spread.of(p50.values()),
-        Spread.of(over(p50, latency(together, BASE, "p50_ms")).values()),
-        Spread.of(p99.values()),
-        Spread.of(over(p99, latency(together, BASE, "p99_ms")).values()),
-    )
-
-
-def latency(together: Sequence[Sample], peer: str, figure: str) -> Series:
-    """A percentile of the latency that a peer adds to the direct way."""
-    if peer == DIRECT:
-        return {}
-    return minus(series(together, peer, attrgetter(figure)), series(together, DIRECT, attrgetter(figure)))
-
-
-def text(spread: Spread | None, digits: int) -> str:
-    """Median, then lowest and highest round."""
-    if spread is None:
-        return ""
-    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}\N{EN DASH}{spread.high:.{digits}f})"
+        if (load := float(self.machine.get("load_before", 0))) > QUIET:
+            said.append(
+                f"The machine was busy before the run (load average {load}): expect wider spreads, and do not quote latencies."
+            )
+        said += [f"note: {subject}: {note}" for subject, note in self.notes.items()]
+        return said + [f"not measured: {peer}: {reason}" for peer, reason in self.missing.items()]
 
 
 def show(results: Results, console: Console) -> None:
-    """Print the table and what has to be known with it."""
-    table = Table(title=f"mosk-proxy {results.commit} on {results.machine['processor']}, {results.started}", title_justify="left")
-    lines = list(rows(results.samples))
-    cells = [line.cells() for line in lines]
-    filled = [number for number in range(len(HEADINGS)) if any(line[number] for line in cells)]
-    for number in filled:
-        table.add_column(HEADINGS[number], justify="left" if number < 3 else "right")
-    for number, line in enumerate(lines):
-        last = number + 1 == len(lines) or (lines[number + 1].scenario, lines[number + 1].tls) != (line.scenario, line.tls)
-        table.add_row(*(cells[number][column] for column in filled), end_section=last)
-    console.print(table)
-    console.print(
-        "Median (lowest and highest round). Ratios compare figures of the same round; absolute figures move with the machine."
-    )
-    if (load := float(results.machine.get("load_before", 0))) > QUIET:
-        console.print(
-            f"The machine was busy before the run (load average {load}): expect wider spreads, and do not quote latencies."
-        )
-    for peer, reason in results.missing.items():
-        console.print(f"not measured: {peer}: {reason}", markup=False)
+    """Print the tables and what has to be known with them."""
+    console.print(f"mosk-proxy {results.commit} on {results.machine['processor']}, {results.started}", markup=False)
+    for table in results.tables():
+        console.print(on_terminal(table))
+    for remark in results.remarks():
+        console.print(remark, markup=False, highlight=False)
+
+
+def on_terminal(table: Table) -> rich.table.Table:
+    """A table with lines between its groups."""
+    shown = rich.table.Table(title=table.title, title_justify="left")
+    for number, heading in enumerate(table.headings):
+        shown.add_column(heading, justify="left" if number < table.labels else "right")
+    groups = table.groups()
+    for number, row in enumerate(table.rows):
+        shown.add_row(*row, end_section=groups[number + 1 : number + 2] != [groups[number]])
+    return shown
 
 
 def markdown(results: Results) -> str:
-    """The table for documents."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *(line.cells() for line in rows(results.samples))]
+    """The tables for documents."""
+    return "\n\n".join(f"### {table.title}\n\n{in_markdown(table)}" for table in results.tables())
+
+
+def in_markdown(table: Table) -> str:
+    """One table."""
+    lines = [table.headings, ["---"] * len(table.headings), *table.rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -162,5 +88,25 @@ def write(results: Results, folder: Path) -> Path:
 
 
 def read(file: Path) -> Results:
-    """A run that was kept."""
+    """A run that was kept; raises OSError, msgspec.MsgspecError."""
     return msgspec.json.decode(file.read_bytes(), type=Results)
+
+
+def together(runs: Sequence[Results]) -> Results:
+    """Several runs as one, so that parts of a long measurement can be taken apart; the first run's machine and commit are named."""
+    first, *others = runs
+    samples = [
+        msgspec.structs.replace(sample, round=sample.round + ROUNDS_OF_A_RUN * number)
+        for number, run in enumerate(runs)
+        for sample in run.samples
+    ]
+    return msgspec.structs.replace(
+        first,
+        samples=samples,
+        watches=[sample for run in runs for sample in run.watches],
+        memory=[sample for run in runs for sample in run.memory],
+        missing={subject: reason for run in runs for subject, reason in run.missing.items()},
+        notes={subject: note for run in runs for subject, note in run.notes.items()}
+        | {f"run of {run.started}": f"commit {run.commit}" for run in others},
+        versions={name: version for run in runs for name, version in run.versions.items()},
+    )

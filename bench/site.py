@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.identities import ISSUER
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A child cluster by project and name."""
+    """A child cluster by project and name; `streams` puts the upstream of large and long answers behind it."""
 
     namespace: str
     name: str
+    streams: bool = False
 
     @property
     def prefix(self) -> str:
@@ -32,3 +35,14 @@ class Site:
     key_set_file: Path
     certificate_file: Path
     key_file: Path
+    stream_port: int = 0
+    issuer: str = ISSUER
+
+    @property
+    def public_key_file(self) -> Path:
+        """The issuer's one public key as PEM, beside the key set."""
+        return self.key_set_file.with_suffix(".pem")
+
+    def port(self, cluster: Cluster) -> int:
+        """Port of the upstream behind a cluster."""
+        return self.stream_port if cluster.streams else self.upstream_port

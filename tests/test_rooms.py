@@ -17,6 +17,7 @@ WITHOUT_A_MIRROR = {
     "proxy/__main__.py": "one call; the tests of the command line start it",
     "proxy/errors.py": "classes without behaviour; what they turn into is tested in edge/answers",
     "proxy/directory/upstream.py": "values without behaviour",
+    "proxy/discovery/settings.py": "values without behaviour",
     "proxy/edge/verdict.py": "values without behaviour",
     "proxy/identity/principal.py": "values without behaviour",
     "proxy/policy/decision.py": "values without behaviour",

@@ -14,12 +14,14 @@ from typing import Final, TypeAlias
 
 from pydantic import BaseModel
 
+from proxy.app.discovering import Discovering
 from proxy.app.site import SiteBuilder, edge_settings
 from proxy.edge.context import Edge
 from proxy.edge.limits import UserLimits
 from proxy.forwarding.tls import server_context
 from proxy.issuers.authenticator import Authenticator
 from proxy.settings import Settings, SettingsError, load
+from proxy.settings.rooms import discovery_watch
 
 log = logging.getLogger("mosk_proxy.reload")
 
@@ -34,12 +36,19 @@ class Reloader:
     """Reloads `edge` from `config_path`; without a path there is nothing to read again. `outcomes` counts `applied` and `refused`."""
 
     def __init__(
-        self, edge: Edge, builder: SiteBuilder, tls: ssl.SSLContext | None, settings: Settings, config_path: Path | None
+        self,
+        edge: Edge,
+        builder: SiteBuilder,
+        discovering: Discovering,
+        tls: ssl.SSLContext | None,
+        settings: Settings,
+        config_path: Path | None,
     ) -> None:
         self.settings = settings
         self.outcomes: Counter[str] = Counter()
         self._edge = edge
         self._builder = builder
+        self._discovering = discovering
         self._tls = tls
         self._path = config_path
         self._turn = asyncio.Lock()
@@ -66,16 +75,17 @@ class Reloader:
         loop = asyncio.get_running_loop()
         try:
             settings = await loop.run_in_executor(None, load, path)
-            site = self._builder.build(settings)
+            prepared = self._builder.prepare(settings)
             self._renew_certificate(settings)
-            await _keys_are_there(site.authenticator)
+            await _keys_are_there(prepared.tokens.authenticator)
         except SettingsError as error:
             self._refuse(cause, [problem.shown(path) for problem in error.problems])
             return
         except OSError as error:
             self._refuse(cause, [str(error)])
             return
-        self._edge.site = site
+        self._edge.site = self._builder.commit(prepared)
+        self._discovering.follow(discovery_watch(settings))
         self._edge.settings = edge_settings(settings)
         self._edge.limits.change(settings.limits.requests_per_user, settings.limits.streams_per_user)
         self._warn_about_fixed(settings)

@@ -5,11 +5,14 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from proxy import __version__
+from proxy.app.discovering import Discovering
 from proxy.app.reload import Reloader, user_limits
 from proxy.app.site import SiteBuilder, edge_settings
+from proxy.discovery.watch import Records
 from proxy.edge.context import Edge
 from proxy.edge.counters import DURATION_BOUNDS
 from proxy.edge.listener import listening
@@ -21,6 +24,7 @@ from proxy.operations.audit import AuditSink
 from proxy.operations.metrics import Metrics, Sources
 from proxy.operations.probes import Check, descriptors
 from proxy.settings import Settings
+from proxy.settings.rooms import discovery_watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,16 @@ async def running(settings: Settings, config_path: Path | None = None) -> AsyncI
             (lambda: audit.accepting) if settings.audit.when_full == "refuse" else None,
         )
         stack.push_async_callback(edge.tasks.close)
-        reloader = Reloader(edge, builder, tls, settings, config_path)
+        discovering = Discovering(tasks, partial(_swap_in, edge, builder))
+        reloader = Reloader(edge, builder, discovering, tls, settings, config_path)
         # Entered before the public listener, so that probes answer until the last connection is gone.
-        admin = AdminListener(_live_checks(), _ready_checks(edge, audit), Metrics(_sources(edge, audit, reloader)))
+        admin = AdminListener(
+            _live_checks(), _ready_checks(edge, audit, discovering), Metrics(_sources(edge, audit, reloader, discovering))
+        )
         admin_port = await stack.enter_async_context(admin.running(settings.admin.address, settings.admin.port))
         port = await stack.enter_async_context(listening(edge, settings.listen.address, settings.listen.port, tls))
         stack.callback(edge.close)
+        discovering.follow(discovery_watch(settings))
         tasks.start(edge.sweep(), "sweep")
         tasks.start(reloader.watch(), "watch files")
         scheme = "http" if tls is None else "https"
@@ -76,6 +84,12 @@ async def running(settings: Settings, config_path: Path | None = None) -> AsyncI
             audit=audit,
             reloader=reloader,
         )
+
+
+def _swap_in(edge: Edge, builder: SiteBuilder, records: Records) -> None:
+    site = builder.discover(records)
+    if site is not None:
+        edge.site = site
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -98,9 +112,10 @@ def _live_checks() -> list[Check]:
     return [Check("ping", lambda: None)]
 
 
-def _ready_checks(edge: Edge, audit: AuditSink) -> list[Check]:
+def _ready_checks(edge: Edge, audit: AuditSink, discovering: Discovering) -> list[Check]:
     return [
         Check("issuers", lambda: _issuers(edge.site.authenticator)),
+        Check("discovery", discovering.check, discovering.note),
         Check("draining", lambda: "shutting down" if edge.is_leaving else None),
         Check("audit", audit.check),
         Check("descriptors", descriptors),
@@ -113,7 +128,7 @@ def _issuers(authenticator: Authenticator) -> str | None:
     return "; ".join(missing) or None
 
 
-def _sources(edge: Edge, audit: AuditSink, reloader: Reloader) -> Sources:
+def _sources(edge: Edge, audit: AuditSink, reloader: Reloader, discovering: Discovering) -> Sources:
     return Sources(
         version=__version__,
         edge=edge.counters,
@@ -123,6 +138,7 @@ def _sources(edge: Edge, audit: AuditSink, reloader: Reloader) -> Sources:
         key_sets=lambda: _key_sets(edge.site.authenticator),
         pools=lambda: edge.site.pools.values(),  # noqa: PLW0108 (a reload replaces the site)
         reloads=lambda: reloader.outcomes,
+        discovery=discovering.figures,
     )
 
 

@@ -1,30 +1,54 @@
-"""Builds the site that judgements depend on, from settings; what has not changed is taken over from the site before."""
+"""Builds the site that judgements depend on: from settings, and from the clusters that are discovered while they are in force.
+
+A reload prepares its part while the one before is in force, and commits it when all is ready; a discovery update changes its own
+part. Both end in the same step without a wait in it, which joins the two parts as they are then: neither undoes the other.
+"""
 
 import asyncio
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from proxy.directory.upstream import Impersonate, StaticToken, Upstream
+from proxy.app.discovered import DiscoveredServers, Terms
+from proxy.app.pools import PoolKey, read_material
+from proxy.directory.clusters import Directory
+from proxy.discovery.watch import Records
 from proxy.edge.context import EdgeSettings
 from proxy.edge.head_reader import HeadLimits
-from proxy.edge.site import Site, answer_rules
+from proxy.edge.site import Networks, Site, answer_rules
 from proxy.forwarding.pool import Pool, PoolLimits
 from proxy.forwarding.tasks import TaskSet
 from proxy.issuers.authenticator import Authenticator
 from proxy.issuers.settings import IssuerSettings
+from proxy.policy.policy import Policy
+from proxy.routing.routes import Routes
 from proxy.settings import Settings
-from proxy.settings.rooms import directory, issuer_settings, policy, routes
+from proxy.settings.rooms import directory, discovery_rules, issuer_settings, policy, routes
+from proxy.wire.inbound import AnswerRules
 from proxy.wire.outbound import credential_header_names
 
 
 @dataclass(frozen=True, slots=True)
-class PoolKey:
-    """What a pool was made from: two equal ones are the same connections."""
+class Tokens:
+    """The authenticator of a set of issuers, and what ends the reading of their keys."""
 
-    upstream: Upstream
-    secret: bytes | None
-    files: tuple[bytes, ...]
-    limits: PoolLimits
+    issuers: tuple[IssuerSettings, ...]
+    authenticator: Authenticator
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The part of a site that settings alone decide, and the terms for the part that is discovered."""
+
+    routes: Routes
+    policy: Policy
+    directory: Directory
+    tokens: Tokens
+    pools: Mapping[PoolKey, Pool]
+    answers: Mapping[str, tuple[AnswerRules, AnswerRules]]
+    credential_names: frozenset[bytes]
+    trusted_proxies: Networks
+    terms: Terms | None
 
 
 class SiteBuilder:
@@ -32,56 +56,113 @@ class SiteBuilder:
 
     def __init__(self, tasks: TaskSet) -> None:
         self._tasks = tasks
-        self._pools: dict[PoolKey, Pool] = {}
-        self._issuers: tuple[IssuerSettings, ...] = ()
-        self._authenticator: Authenticator | None = None
-        self._stop_reading_keys = asyncio.Event()
+        self._discovered = DiscoveredServers(tasks)
+        self._committed: Configured | None = None
+        self._prepared: Configured | None = None
 
     def build(self, settings: Settings) -> Site:
-        """Return a site for `settings`; raises OSError or SettingsError when a file that they name is not what it was."""
+        """Return a site for `settings` alone; raises as `prepare` does."""
+        return self.commit(self.prepare(settings))
+
+    def prepare(self, settings: Settings) -> Configured:
+        """Make what `settings` call for, beside what is in force; raises OSError or SettingsError when a file is not what it was."""
         known = directory(settings)
-        pools = {upstream.name: self._pool(upstream, settings) for upstream in known}
-        names = frozenset[bytes]().union(*(credential_header_names(upstream.credential) for upstream in known))
-        site = Site(
+        limits = PoolLimits(connect_seconds=settings.timeouts.connect_seconds)
+        keys = [PoolKey(upstream, read_material(upstream.credential, upstream.ca_file), limits) for upstream in known]
+        before = self._committed.pools if self._committed is not None else {}
+        terms = _terms(settings, known, limits)
+        names = [credential_header_names(upstream.credential) for upstream in known]
+        if terms is not None:
+            names += map(credential_header_names, (terms.rules.cluster_credential, terms.rules.stacklight_credential))
+        prepared = Configured(
             routes=routes(settings),
             policy=policy(settings),
             directory=known,
-            authenticator=self._authenticator_for(issuer_settings(settings)),
-            pools=pools,
+            pools={key: before.get(key) or Pool(key.upstream, key.material.secret, limits, self._tasks) for key in keys},
             answers={upstream.name: answer_rules(upstream) for upstream in known},
-            credential_names=names,
+            credential_names=frozenset[bytes]().union(*names),
             trusted_proxies=tuple(settings.trusted_proxies),
+            terms=terms,
+            tokens=self._tokens(issuer_settings(settings)),
         )
-        self._close_unused(set(pools.values()))
-        return site
+        self._discard_prepared()
+        self._prepared = prepared
+        return prepared
+
+    def commit(self, prepared: Configured) -> Site:
+        """Put what was prepared in force, and return the site for it and for the clusters that are known by now."""
+        before, self._committed, self._prepared = self._committed, prepared, None
+        if before is not None:
+            _close_others(before, prepared)
+        self._discovered.use(prepared.terms)
+        return self._site(prepared)
+
+    def discover(self, records: Records) -> Site | None:
+        """Return a site with the clusters of `records`, None when that is the one in force."""
+        if self._committed is None or not self._discovered.take(records):
+            return None
+        return self._site(self._committed)
 
     def close(self) -> None:
         """Close all connections that are idle, and the others as they end."""
-        self._close_unused(set())
+        self._discard_prepared()
+        if self._committed is not None:
+            _close_others(self._committed, None)
+        self._discovered.close()
 
-    def _pool(self, upstream: Upstream, settings: Settings) -> Pool:
-        limits = PoolLimits(connect_seconds=settings.timeouts.connect_seconds)
-        key = PoolKey(upstream, _secret(upstream), _files(upstream), limits)
-        pool = self._pools.get(key)
-        if pool is None:
-            pool = self._pools[key] = Pool(upstream, key.secret, limits, self._tasks)
-        return pool
+    def _site(self, configured: Configured) -> Site:
+        ours, found = configured.directory, self._discovered
+        # Copies: a site is a value, and what is discovered changes behind it.
+        return Site(
+            routes=configured.routes,
+            policy=configured.policy,
+            directory=Directory(
+                management=ours.management,
+                cluster_apis={**found.cluster_apis, **ours.cluster_apis},
+                applications={**found.applications, **ours.applications},
+            ),
+            authenticator=configured.tokens.authenticator,
+            pools=found.pools | {pool.name: pool for pool in configured.pools.values()},
+            answers={**found.answers, **configured.answers},
+            credential_names=configured.credential_names,
+            trusted_proxies=configured.trusted_proxies,
+        )
 
-    def _authenticator_for(self, issuers: tuple[IssuerSettings, ...]) -> Authenticator:
+    def _tokens(self, issuers: tuple[IssuerSettings, ...]) -> Tokens:
         """Keep the authenticator, its keys and its cache while the issuers stay the same."""
-        if self._authenticator is None or issuers != self._issuers:
-            self._stop_reading_keys.set()
-            self._stop_reading_keys = asyncio.Event()
-            self._authenticator = Authenticator(issuers)
-            self._issuers = issuers
-            self._tasks.start(_read_keys(self._authenticator, self._stop_reading_keys), "read key sets")
-        return self._authenticator
+        if self._committed is not None and self._committed.tokens.issuers == issuers:
+            return self._committed.tokens
+        tokens = Tokens(issuers, Authenticator(issuers))
+        self._tasks.start(_read_keys(tokens), "read key sets")
+        return tokens
 
-    def _close_unused(self, used: set[Pool]) -> None:
-        for key, pool in list(self._pools.items()):
-            if pool not in used:
-                pool.close()
-                del self._pools[key]
+    def _discard_prepared(self) -> None:
+        """Let go of what was prepared and never committed."""
+        if self._prepared is not None and self._committed is not None:
+            _close_others(self._prepared, self._committed)
+        self._prepared = None
+
+
+def _close_others(before: Configured, now: Configured | None) -> None:
+    """Close what `before` had and `now` has not."""
+    for key, pool in before.pools.items():
+        if now is None or now.pools.get(key) is not pool:
+            pool.close()
+    if now is None or now.tokens is not before.tokens:
+        before.tokens.stop.set()
+
+
+def _terms(settings: Settings, known: Directory, limits: PoolLimits) -> Terms | None:
+    rules = discovery_rules(settings)
+    if rules is None:
+        return None
+    return Terms(
+        rules=rules,
+        limits=limits,
+        cluster_material=read_material(rules.cluster_credential),
+        stacklight_material=read_material(rules.stacklight_credential),
+        declared={upstream.name: upstream for upstream in known},
+    )
 
 
 def edge_settings(settings: Settings) -> EdgeSettings:
@@ -101,27 +182,9 @@ def edge_settings(settings: Settings) -> EdgeSettings:
     )
 
 
-async def _read_keys(authenticator: Authenticator, stop: asyncio.Event) -> None:
+async def _read_keys(tokens: Tokens) -> None:
     """Keep an authenticator's keys fresh until another one takes its place."""
     async with asyncio.TaskGroup() as group:
-        reading = group.create_task(authenticator.run(), name="keys of all issuers")
-        await stop.wait()
+        reading = group.create_task(tokens.authenticator.run(), name="keys of all issuers")
+        await tokens.stop.wait()
         reading.cancel()
-
-
-def _secret(upstream: Upstream) -> bytes | None:
-    credential = upstream.credential
-    match credential:
-        case Impersonate(token_file=Path() as token_file) | StaticToken(token_file=token_file):
-            return token_file.read_bytes().strip()
-        case _:
-            return None
-
-
-def _files(upstream: Upstream) -> tuple[bytes, ...]:
-    """Read what the TLS context is made from, so that a rotated certificate makes another pool."""
-    credential = upstream.credential
-    named = [upstream.ca_file]
-    if isinstance(credential, Impersonate):
-        named += [credential.client_certificate_file, credential.client_key_file]
-    return tuple(path.read_bytes() for path in named if path is not None)

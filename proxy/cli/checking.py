@@ -9,7 +9,7 @@ import typer
 from proxy.cli.online import ask
 from proxy.settings import Problem, Settings, SettingsError, load
 from proxy.settings.risks import risks
-from proxy.settings.rooms import directory
+from proxy.settings.rooms import directory, discovery_watch
 
 
 def load_or_complain(config: Path) -> Settings | None:
@@ -53,5 +53,8 @@ def _summary(settings: Settings) -> Iterator[str]:
         f"targets: {'management API' if known.management else 'no management API'}, "
         f"{len(known.cluster_apis)} child cluster APIs, {len(known.applications)} StackLight applications"
     )
+    watch = discovery_watch(settings)
+    if watch is not None:
+        yield f"discovery: Cluster objects of {watch.url}, servers in {', '.join(settings.discovery.allowed_hosts) or 'no network'}"
     for problem in risks(settings, datetime.now(UTC)):
         yield f"warning: {problem.path}: {problem.message}"

@@ -5,10 +5,12 @@ received a large answer keeps its buffers for life. One pool never waits for ano
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import ssl
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -44,10 +46,20 @@ class PoolLimits:
     connect_seconds: float = 5.0
 
 
-class Pool:
-    """Connections to `upstream`; raises OSError when its TLS files cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How servers are dialled that somebody else has named: at the addresses that are allowed, with a TLS context made when needed."""
 
-    def __init__(self, upstream: Upstream, secret: bytes | None, limits: PoolLimits, tasks: TaskSet) -> None:
+    addresses: Callable[[str], Awaitable[Sequence[str]]]
+    context: Callable[[Upstream], Awaitable[ssl.SSLContext | None]]
+
+
+class Pool:
+    """Connections to `upstream`; without `reach` raises OSError when its TLS files cannot be read."""
+
+    def __init__(
+        self, upstream: Upstream, secret: bytes | None, limits: PoolLimits, tasks: TaskSet, reach: Reach | None = None
+    ) -> None:
         self.upstream = upstream
         self.secret = secret
         self.limits = limits
@@ -55,7 +67,8 @@ class Pool:
         self.address = f"{upstream.scheme}://{upstream.host}:{upstream.port}"
         self.opened = 0
         self.failed = 0
-        self._tls: ssl.SSLContext | None = upstream_context(upstream)
+        self._tls: ssl.SSLContext | None = upstream_context(upstream) if reach is None else None
+        self._reach = reach
         self._loop = asyncio.get_running_loop()
         self._tasks = tasks
         self._idle: list[UpstreamConnection] = []
@@ -184,23 +197,36 @@ class Pool:
             connection.close()
 
     async def _connect(self, *, is_pooled: bool) -> UpstreamConnection:
-        upstream = self.upstream
-        server_name = None if self._tls is None else upstream.server_name or upstream.host
         try:
             async with asyncio.timeout(self.limits.connect_seconds):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self if is_pooled else None),
-                    upstream.host,
-                    upstream.port,
-                    ssl=self._tls,
-                    server_hostname=server_name,
-                )
+                if self._reach is None:
+                    return await self._open(self.upstream.host, is_pooled=is_pooled)
+                return await self._open_allowed(self._reach, is_pooled=is_pooled)
         except TimeoutError as error:
             raise GatewayTimeout(
                 "the upstream did not accept a connection in time", detail=f"{self.name}: connect timed out"
             ) from error
         except OSError as error:
             raise BadGateway("the upstream refused the connection", detail=f"{self.name}: {error}") from error
+
+    async def _open_allowed(self, reach: Reach, *, is_pooled: bool) -> UpstreamConnection:
+        """Try one allowed address after the other: what was judged is what is dialled, whatever the name leads to by then."""
+        self._tls = self._tls or await reach.context(self.upstream)
+        *others, last = await reach.addresses(self.upstream.host)
+        for address in others:
+            with contextlib.suppress(OSError):
+                return await self._open(address, is_pooled=is_pooled)
+        return await self._open(last, is_pooled=is_pooled)
+
+    async def _open(self, host: str, *, is_pooled: bool) -> UpstreamConnection:
+        upstream = self.upstream
+        _, connection = await self._loop.create_connection(
+            lambda: UpstreamConnection(self if is_pooled else None),
+            host,
+            upstream.port,
+            ssl=self._tls,
+            server_hostname=None if self._tls is None else upstream.server_name or upstream.host,
+        )
         return connection
 
     def _note_failure(self) -> None:

@@ -109,11 +109,26 @@ class AuditFigures(Protocol):
     def accepting(self) -> bool: ...
 
 
+class DiscoveryFigures(Protocol):
+    """The reading of Cluster objects; `outcomes` counts lists and watches by how they ended, `age_seconds` is None before the first."""
+
+    @property
+    def outcomes(self) -> Mapping[str, int]: ...
+    @property
+    def clusters(self) -> int: ...
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def age_seconds(self) -> float | None: ...
+    @property
+    def failing_seconds(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the figures are. What a reload may replace is asked for each time; `reloads` counts by outcome.
 
-    `duration_bounds` are the upper bounds, in seconds and in order, of the buckets of `edge.durations`.
+    `duration_bounds` are the upper bounds, in seconds and in order, of the buckets of `edge.durations`. `discovery` is None without it.
     """
 
     version: str
@@ -124,6 +139,7 @@ class Sources:
     key_sets: Callable[[], Iterable[KeySetFigures]]
     pools: Callable[[], Iterable[PoolFigures]]
     reloads: Callable[[], Mapping[str, int]]
+    discovery: Callable[[], DiscoveryFigures | None] = lambda: None
 
 
 class Metrics:
@@ -172,6 +188,9 @@ def _families(sources: Sources) -> Iterator[Metric]:
     yield _counter(
         "reloads", "Reloads of configuration, permissions and key files, by outcome.", ("outcome",), _rows(sources.reloads())
     )
+    discovery = sources.discovery()
+    if discovery is not None:
+        yield from _discovery(discovery)
 
 
 def _requests(edge: EdgeFigures, bounds: Sequence[float]) -> Iterator[Metric]:
@@ -274,6 +293,25 @@ def _audit(audit: AuditFigures) -> Iterator[Metric]:
     yield _counter("audit_failures", "Attempts to write or open the audit file that failed.", (), [((), audit.failed)])
     yield _gauge("audit_lines_queued", "Audit lines that wait to be written.", (), [((), audit.queued)])
     yield _gauge("audit_accepting", "0 while requests are refused because the queue is full.", (), [((), audit.accepting)])
+
+
+def _discovery(figures: DiscoveryFigures) -> Iterator[Metric]:
+    yield _gauge("discovery_clusters", "Clusters known from Cluster objects.", (), [((), figures.clusters)])
+    yield _gauge("discovery_objects_skipped", "Cluster objects that gave nothing to reach.", (), [((), figures.skipped)])
+    if figures.age_seconds is not None:
+        yield _gauge(
+            "discovery_age_seconds",
+            "Time since the management API last said something of its clusters.",
+            (),
+            [((), figures.age_seconds)],
+        )
+    yield _gauge(
+        "discovery_failing_seconds",
+        "Time since Cluster objects could last be read; 0 while they can.",
+        (),
+        [((), figures.failing_seconds)],
+    )
+    yield _counter("discovery_reads", "Lists and watches of Cluster objects, by outcome.", ("outcome",), _rows(figures.outcomes))
 
 
 def _rows(counts: Mapping[str, int]) -> Iterator[tuple[tuple[str], int]]:

@@ -21,10 +21,14 @@ SPARE_DESCRIPTORS = 64
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A named question; `probe` returns None when all is well, otherwise why not, in a few words that hold no secret."""
+    """A named question; `probe` returns None when all is well, otherwise why not, in a few words that hold no secret.
+
+    `note` adds what is worth knowing while all is well, or None.
+    """
 
     name: str
     probe: Probe
+    note: Probe = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,11 @@ class Answer:
 
 def answer(endpoint: str, checks: Sequence[Check], *, verbose: bool) -> Answer:
     """Ask every check; `endpoint` is `livez` or `readyz`. Without `verbose`, success is `ok` alone; failure always names each check."""
-    reasons = [(check.name, _reason(check)) for check in checks]
+    reasons = [(check, _told(check, check.probe)) for check in checks]
     failed = any(reason is not None for _, reason in reasons)
     if not failed and not verbose:
         return Answer(HTTPStatus.OK, "ok")
-    lines = [f"[+]{name} ok" if reason is None else f"[-]{name} failed: {reason}" for name, reason in reasons]
+    lines = [_passed(check) if reason is None else f"[-]{check.name} failed: {reason}" for check, reason in reasons]
     lines.append(f"{endpoint} check {'failed' if failed else 'passed'}")
     return Answer(HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK, "\n".join(lines) + "\n")
 
@@ -60,10 +64,15 @@ def descriptors(spare: int = SPARE_DESCRIPTORS) -> str | None:
     return None if lowest_free + spare < most else f"fewer than {spare} of {most} file descriptors are left"
 
 
-def _reason(check: Check) -> str | None:
+def _passed(check: Check) -> str:
+    note = _told(check, check.note)
+    return f"[+]{check.name} ok" if note is None else f"[+]{check.name} ok: {note}"
+
+
+def _told(check: Check, probe: Probe) -> str | None:
     try:
-        reason = check.probe()
+        text = probe()
     except Exception:
         logger.exception("probe %s broke", check.name)
         return "the check itself broke"
-    return None if reason is None else " ".join(reason.split())
+    return None if text is None else " ".join(text.split())

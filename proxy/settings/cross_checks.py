@@ -18,7 +18,6 @@ from proxy.settings.scalars import is_exposed
 _NOT_IN_THIS_RELEASE: Mapping[str, frozenset[str]] = {
     "workers": frozenset({"1"}),
     "sign_in": frozenset(),
-    "discovery.enabled": frozenset({"false", "no", "off", "0"}),
     "tracing.otlp_endpoint": frozenset(),
 }
 
@@ -35,6 +34,13 @@ def _not_in_this_release(document: Mapping[object, object]) -> Iterator[Problem]
         value = _look_up(document, path)
         if value is not None and str(value).lower() not in harmless:
             yield Problem(path, "is not available in this release: leave it out")
+
+
+def _discovery_has_a_source(document: Mapping[object, object]) -> Iterator[Problem]:
+    # What YAML leaves a text may come from the environment.
+    enabled = str(_look_up(document, "discovery.enabled")).lower() in {"true", "yes", "on", "1", "y", "t"}
+    if enabled and document.get("management") is None:
+        yield Problem("management", "missing: discovery reads Cluster objects from it")
 
 
 def _duplicate_issuers(document: Mapping[object, object]) -> Iterator[Problem]:
@@ -101,6 +107,7 @@ def _upstreams_elsewhere(document: Mapping[object, object]) -> Iterator[Problem]
 
 _CHECKS: tuple[Callable[[Mapping[object, object]], Iterator[Problem]], ...] = (
     _not_in_this_release,
+    _discovery_has_a_source,
     _duplicate_issuers,
     _issuers_over_tls,
     _duplicate_clusters,

@@ -12,7 +12,7 @@ from proxy.settings.files import read
 from proxy.settings.model import Settings
 from proxy.settings.problems import Problem
 from proxy.settings.rooms import upstreams
-from proxy.settings.scalars import is_loopback
+from proxy.settings.scalars import is_exposed, is_loopback
 
 _SOON = timedelta(days=14)
 
@@ -40,6 +40,19 @@ def _plain_upstreams(settings: Settings) -> Iterator[Problem]:
             yield Problem(f"{path}.url", "tokens travel to it in plain text: use https://")
 
 
+def _discovers_nothing(settings: Settings) -> Iterator[Problem]:
+    if settings.discovery.enabled and not settings.discovery.allowed_hosts:
+        yield Problem("discovery.allowed_hosts", "empty: every discovered server is ignored; name the networks they lie in")
+
+
+def _reads_objects_in_plain_text(settings: Settings) -> Iterator[Problem]:
+    management, given = settings.management, settings.discovery.credential
+    if not settings.discovery.enabled or management is None or given is None or given.kind == "none":
+        return
+    if is_exposed(management.url):
+        yield Problem("discovery.credential", "travels to management.url in plain text: use https://")
+
+
 def _trusts_everybody(settings: Settings) -> Iterator[Problem]:
     for index, network in enumerate(settings.trusted_proxies):
         if network.prefixlen == 0:
@@ -62,6 +75,8 @@ _WARNINGS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _plain_public_url,
     _plain_listener,
     _plain_upstreams,
+    _discovers_nothing,
+    _reads_objects_in_plain_text,
     _trusts_everybody,
     _opened_namespaces,
     _without_effect,

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from typing import assert_never
 
+from proxy.directory.allowed_hosts import allowed_hosts
 from proxy.directory.build import build_upstream, parse_server_url
 from proxy.directory.clusters import Directory
+from proxy.directory.discovered import DiscoveryRules
 from proxy.directory.upstream import Credential, IdentityHeaders, Impersonate, NoCredential, PassToken, StaticToken, Upstream
+from proxy.discovery.settings import WatchSettings
 from proxy.identity.claims import IssuerRules
 from proxy.issuers.settings import IssuerSettings
 from proxy.policy.permissions import PermissionsError, load_permissions, shipped_permissions_text
@@ -75,11 +78,43 @@ def policy(settings: Settings) -> Policy:
         permissions = load_permissions(shipped_permissions_text(), "permissions.yaml") if file is None else read_permissions(file)
     except (ValueError, PermissionsError) as error:
         raise SettingsError([Problem("policy.permissions_file", str(error))]) from None
-    management = settings.management.cluster if settings.management is not None else None
     return Policy(
         permissions=permissions,
         system_namespaces=frozenset(settings.policy.system_namespaces),
-        management_cluster=ClusterRef(*management.split("/")) if management is not None else None,
+        management_cluster=_management_cluster(settings),
+    )
+
+
+def discovery_rules(settings: Settings) -> DiscoveryRules | None:
+    """Return on which terms discovered servers are used, None without discovery."""
+    given = settings.discovery
+    if not given.enabled or given.cluster_credential is None:
+        return None
+    own_names = (parse_server_url(settings.public_url).host, *settings.hosts)
+    return DiscoveryRules(
+        allowed=allowed_hosts(given.allowed_hosts, own_names, settings.ui_domain),
+        cluster_credential=credential(given.cluster_credential),
+        stacklight_credential=credential(given.stacklight_credential),
+        issuers=frozenset(issuer.issuer for issuer in settings.issuers),
+        management=_management_cluster(settings),
+    )
+
+
+def discovery_watch(settings: Settings) -> WatchSettings | None:
+    """Return where Cluster objects are read and as whom, None without discovery."""
+    management, given = settings.management, settings.discovery.credential
+    if not settings.discovery.enabled or management is None or given is None:
+        return None
+    parts = parse_server_url(management.url)
+    host = f"[{parts.host}]" if ":" in parts.host else parts.host
+    files = given if isinstance(given, ImpersonateSettings) else None
+    return WatchSettings(
+        url=f"{parts.scheme}://{host}:{parts.port}{parts.base_path}",
+        ca_file=management.ca_file,
+        ca_pem=management.ca_data,
+        token_file=given.token_file if isinstance(given, TokenSettings | ImpersonateSettings) else None,
+        client_certificate_file=None if files is None else files.client_certificate_file,
+        client_key_file=None if files is None else files.client_key_file,
     )
 
 
@@ -103,6 +138,11 @@ def credential(given: CredentialSettings) -> Credential:
         case NoCredentialSettings():
             return NoCredential()
     assert_never(given)
+
+
+def _management_cluster(settings: Settings) -> ClusterRef | None:
+    named = settings.management.cluster if settings.management is not None else None
+    return ClusterRef(*named.split("/")) if named is not None else None
 
 
 def _issuer_rules(issuer: IssuerBlock, sign_in: SignInSettings | None) -> IssuerRules:

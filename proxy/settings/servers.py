@@ -6,7 +6,14 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from proxy.settings.credentials import Block, CredentialSettings, ImpersonateSettings, NoCredentialSettings, PassTokenSettings
+from proxy.settings.credentials import (
+    Block,
+    CredentialSettings,
+    IdentityHeadersSettings,
+    ImpersonateSettings,
+    NoCredentialSettings,
+    PassTokenSettings,
+)
 from proxy.settings.files import AuthoritiesFile, AuthoritiesText
 from proxy.settings.scalars import AllowedHost, ClusterName, ManagementCluster, Namespace, ServerUrl
 
@@ -96,6 +103,15 @@ class DiscoverySettings(Block):
     def _is_there_when_needed(cls, credential: CredentialSettings | None, info: ValidationInfo) -> CredentialSettings | None:
         if credential is None and info.data.get("enabled", False):
             raise ValueError("missing: discovery needs it")
+        return credential
+
+    @field_validator("credential")
+    @classmethod
+    def _is_our_own(cls, credential: CredentialSettings | None) -> CredentialSettings | None:
+        if isinstance(credential, PassTokenSettings | IdentityHeadersSettings):
+            raise ValueError(  # noqa: TRY004 - pydantic reports a ValueError and lets a TypeError through
+                "nobody's request is at hand when objects are read: give kind token, or impersonate for a client certificate"
+            )
         return credential
 
     @field_validator("cluster_credential", "stacklight_credential")

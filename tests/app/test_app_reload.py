@@ -36,7 +36,7 @@ def test_a_reload_that_waits_for_keys_does_not_undo_the_one_that_follows(make_do
             done.result(timeout=20)
     edge = entry.running.edge
     assert [state.issuer for state in edge.site.authenticator.states] == [issuers[0]["issuer"]]
-    assert edge.site.authenticator is entry.running.reloader._builder._authenticator
+    assert edge.site.authenticator is entry.running.reloader._builder._committed.tokens.authenticator
     assert entry.running.reloader.outcomes["applied"] == 2
 
 

@@ -5,13 +5,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from bench import cpu
 from bench.client import Outcome, Plan
-from bench.rounds import ROOT, Unusable, run_client
+from bench.processes import ROOT, Unusable, run_client, started_client
+from bench.processes import answer_of as outcome_of
 from bench.upstream import answer_of, body_of
 from bench.workload import User, Workload
 
@@ -77,6 +79,45 @@ def test_a_wrong_answer_ends_the_measurement(upstream: tuple[int, int]) -> None:
 def test_an_unexpected_body_ends_the_measurement(upstream: tuple[int, int]) -> None:
     with pytest.raises(Unusable, match="not the expected body"):
         run_client(plan(upstream[1], body=body_of(1025).decode()), "direct")
+
+
+def test_each_request_may_have_a_connection_of_its_own(upstream: tuple[int, int]) -> None:
+    pid, port = upstream
+    outcome = outcome_of(started_client("bench.new_connections"), plan(port, pids=[pid], most=50), "direct", Outcome)
+    assert outcome.answers >= 50
+    assert outcome.cpu_ns > 0
+    assert connections_ended(port) >= 50, "the side that closes first keeps a trace of each connection"
+
+
+def connections_ended(port: int) -> int:
+    lines = Path("/proc/net/tcp").read_text().splitlines()
+    return sum(f"0100007F:{port:04X}" in line and line.split()[3] == "06" for line in lines)  # TCP_TIME_WAIT
+
+
+def test_a_wrong_answer_on_a_new_connection_ends_the_measurement(upstream: tuple[int, int]) -> None:
+    with pytest.raises(Unusable, match="not the expected body"):
+        outcome_of(started_client("bench.new_connections"), plan(upstream[1], body="other"), "direct", Outcome)
+
+
+def test_refusals_are_answers_where_they_are_expected(upstream: tuple[int, int]) -> None:
+    not_rewritten = Workload([User("")], [["/k8s/a/b/api/v1/a"]])
+    asked = plan(upstream[1], not_rewritten, warm_up=not_rewritten, status=400)
+    assert run_client(asked, "direct").answers == 100
+    with pytest.raises(Unusable, match="not 400"):
+        run_client(msgspec.structs.replace(asked, measured=ASKED), "direct")
+
+
+def test_connections_are_counted_for_the_process_that_holds_them(upstream: tuple[int, int]) -> None:
+    pid, port = upstream
+    assert run_client(plan(port, pids=[pid], split=True), "direct").split == [4]
+
+
+def test_open_loop_requests_tell_when_they_were_due(upstream: tuple[int, int]) -> None:
+    before = time.perf_counter_ns()
+    outcome = run_client(plan(upstream[1], rate=200.0, seconds=0.1), "direct")
+    assert len(outcome.due_ns) == len(outcome.latencies_ns) == 20
+    assert before < min(outcome.due_ns), "the clock is that of all processes"
+    assert max(outcome.due_ns) < time.perf_counter_ns()
 
 
 @pytest.mark.parametrize("size", [200, 1024, 65536])

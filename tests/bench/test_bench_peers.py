@@ -13,7 +13,7 @@ from bench import edge, envoy
 from bench.__main__ import app
 from bench.identities import ISSUER, Issuer, write_certificate
 from bench.peers import Broken, Peer, Probe, Running, check, running
-from bench.rounds import upstream
+from bench.processes import upstream
 from bench.site import Cluster, Site
 from bench.upstream import body_of
 

@@ -1,6 +1,6 @@
 import pytest
 
-from proxy.cli.checking import load_or_complain, warn
+from proxy.cli.checking import load_or_complain, report, warn
 
 TEXT = "public_url: https://localhost\nissuers: [{issuer: 'https://k.example'}]\n"
 
@@ -41,3 +41,12 @@ def test_warnings_are_told_with_their_path(tmp_path, capsys, more, line):
     assert settings is not None
     warn(file, settings)
     assert capsys.readouterr() == ("", line.replace("{file}", str(file)))
+
+
+@pytest.mark.parametrize(("allowed", "told"), [("[10.0.0.0/8, .example]", "10.0.0.0/8, .example"), ("[]", "no network")])
+def test_the_summary_tells_where_clusters_are_discovered(tmp_path, capsys, allowed, told):
+    file = tmp_path / "c.yaml"
+    discovery = f"{{enabled: true, credential: {{kind: none}}, cluster_credential: {{kind: none}}, allowed_hosts: {allowed}}}"
+    file.write_text(f"{TEXT}management: {{url: 'https://10.0.0.10'}}\ndiscovery: {discovery}\n")
+    assert report(file, online=False) == 0
+    assert f"  discovery: Cluster objects of https://10.0.0.10:443, servers in {told}\n" in capsys.readouterr().out

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ from edge_door import POD, Door, Wire, answering, server_tls, write_authority
 from proxy.directory.upstream import Upstream
 from proxy.errors import BadGateway, GatewayTimeout, RequestError, Unavailable
 from proxy.forwarding.connection import UpstreamConnection
-from proxy.forwarding.pool import Pool, PoolLimits
+from proxy.forwarding.pool import Pool, PoolLimits, Reach
 from proxy.forwarding.tasks import TaskSet
+from proxy.forwarding.tls import SharedContexts
 
 Maker = Callable[..., Door]
 LIMITS = PoolLimits(connections=2, idle_connections=2, idle_seconds=10, connect_seconds=2)
@@ -47,9 +48,10 @@ async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
 
 
 @contextlib.asynccontextmanager
-async def pooling(port: int, limits: PoolLimits = LIMITS, **upstream) -> AsyncIterator[Pool]:
+async def pooling(port: int, limits: PoolLimits = LIMITS, reach: Reach | None = None, **upstream) -> AsyncIterator[Pool]:
     tasks = TaskSet(asyncio.get_running_loop())
-    pool = Pool(Upstream("kaas", **({"scheme": "http", "host": "127.0.0.1", "port": port} | upstream)), None, limits, tasks)
+    named = Upstream("kaas", **({"scheme": "http", "host": "127.0.0.1", "port": port} | upstream))
+    pool = Pool(named, None, limits, tasks, reach)
     yield pool
     pool.close()
     await tasks.close()
@@ -283,6 +285,77 @@ async def test_an_upstream_proves_its_name(tmp_path: Path, host: str, ca: str, b
         assert isinstance(error, BadGateway)
         assert error.message == "the upstream refused the connection"
         assert reason in error.detail
+
+
+class Reached:
+    """Gives out addresses for names, and remembers which names it was asked for."""
+
+    def __init__(self, *addresses: str, error: Exception | None = None) -> None:
+        self.addresses = addresses
+        self.error = error
+        self.asked: list[str] = []
+
+    async def permitted(self, host: str) -> Sequence[str]:
+        self.asked.append(host)
+        if self.error is not None:
+            raise self.error
+        return self.addresses
+
+    @property
+    def reach(self) -> Reach:
+        return Reach(self.permitted, SharedContexts().context)
+
+
+async def test_what_is_dialled_is_the_address_that_was_allowed_not_the_name(tmp_path: Path) -> None:
+    """The system would not even find the name; the certificate is still asked for it."""
+    pem = write_authority(tmp_path / "ca.crt").read_text()
+    reached = Reached("127.0.0.2", "127.0.0.1")
+    tls = server_tls(tmp_path)
+    async with (
+        listening(tls) as server,
+        pooling(server.port, LIMITS, reached.reach, scheme="https", host="upstream.example", ca_pem=pem) as pool,
+    ):
+        # Nobody listens on the first address.
+        assert (await ask(pool).connection()).is_usable()
+        assert (await ask(pool, fresh=True).connection()).is_usable()
+        assert reached.asked == ["upstream.example"] * 2
+        pool.upstream = Upstream("kaas", "https", "other.example", server.port, ca_pem=pem)
+        error = await ask(pool).error()
+        assert (error.message, "Hostname mismatch" in error.detail) == ("the upstream refused the connection", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (BadGateway("the upstream's address is not allowed"), "the upstream's address is not allowed"),
+        (socket.gaierror(-2, "Name or service not known"), "the upstream refused the connection"),
+    ],
+)
+async def test_without_an_allowed_address_nothing_is_dialled(error: Exception, message: str) -> None:
+    async with listening() as server, pooling(server.port, LIMITS, Reached(error=error).reach) as pool:
+        refusal = await ask(pool).error()
+        assert isinstance(refusal, BadGateway)
+        assert (refusal.message, pool.active, pool.failed, server.accepted) == (message, 0, 1, [])
+
+
+async def test_authorities_that_openssl_refuses_are_a_refused_connection() -> None:
+    async with (
+        listening() as server,
+        pooling(server.port, LIMITS, Reached("127.0.0.1").reach, scheme="https", ca_pem="x") as pool,
+    ):
+        error = await ask(pool).error()
+        assert isinstance(error, BadGateway)
+        assert server.accepted == []
+
+
+async def test_a_resolver_that_takes_too_long_is_a_timeout() -> None:
+    async def never(_: str) -> Sequence[str]:
+        await asyncio.sleep(30)
+        return ()
+
+    limits = PoolLimits(connect_seconds=0.05)
+    async with pooling(1, limits, Reach(never, SharedContexts().context)) as pool:
+        assert isinstance(await ask(pool).error(), GatewayTimeout)
 
 
 async def test_a_closed_pool_ends_what_is_idle_and_the_rest_when_it_comes_back() -> None:

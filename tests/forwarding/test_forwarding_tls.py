@@ -1,5 +1,7 @@
 """TLS towards upstreams and at the public listener."""
 
+import asyncio
+import gc
 import socket
 import ssl
 from collections.abc import Callable
@@ -9,7 +11,7 @@ import pytest
 from edge_door import POD, TLS, Door, authority, client_tls, server_tls, write_authority, write_pair
 
 from proxy.directory.upstream import Impersonate, Upstream
-from proxy.forwarding.tls import server_context, upstream_context
+from proxy.forwarding.tls import SharedContexts, server_context, upstream_context
 
 Maker = Callable[..., Door]
 
@@ -49,6 +51,31 @@ def test_files_that_cannot_be_used_are_an_oserror(tmp_path: Path) -> None:
     client = Impersonate(client_certificate_file=certificate, client_key_file=key)
     with pytest.raises(OSError, match="key values mismatch"):
         upstream_context(Upstream("kaas", "https", "a", 443, credential=client))
+
+
+async def test_upstreams_that_trust_the_same_share_a_context_while_it_is_used(tmp_path: Path) -> None:
+    pem = write_authority(tmp_path / "ca.crt", "authority").read_text()
+    other = write_authority(tmp_path / "other.crt", "other").read_text()
+    certificate, key = write_pair(tmp_path, "client")
+    client = Impersonate(client_certificate_file=certificate, client_key_file=key)
+    contexts = SharedContexts()
+    assert await contexts.context(Upstream("a", "http", "a", 80)) is None
+    first = await contexts.context(Upstream("a", "https", "a", 443, ca_pem=pem))
+    assert await contexts.context(Upstream("b", "https", "b", 6443, ca_pem=pem)) is first
+    unlike = (
+        Upstream("c", "https", "a", 443, ca_pem=other),
+        Upstream("d", "https", "a", 443, ca_pem=pem, credential=client),
+    )
+    made = [first, *[await contexts.context(upstream) for upstream in unlike]]
+    assert len(set(made)) == 3
+    assert isinstance(first, ssl.SSLContext)
+    assert (first.verify_mode, first.check_hostname) == (ssl.CERT_REQUIRED, True)
+    del first, made
+    # The thread that made the last one lets go of it when it has something else to do.
+    await asyncio.to_thread(gc.collect)
+    assert len(contexts._contexts) == 0
+    with pytest.raises(OSError, match="No such file"):
+        await contexts.context(Upstream("e", "https", "a", 443, ca_file=tmp_path / "absent"))
 
 
 def test_an_upstream_of_another_authority_is_502_and_gets_no_credential(make_door: Maker, tmp_path: Path) -> None:

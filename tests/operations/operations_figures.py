@@ -52,6 +52,15 @@ class Keys:
     fetches: dict
 
 
+@dataclass
+class Discovery:
+    clusters: int = 40
+    skipped: int = 3
+    age_seconds: float | None = 7.5
+    failing_seconds: float = 90.0
+    outcomes: dict = field(default_factory=lambda: {"listed": 2, "watched": 9})
+
+
 def sources(**changes) -> Sources:
     given = {
         "version": "1.2.3",
@@ -65,5 +74,6 @@ def sources(**changes) -> Sources:
         ],
         "pools": lambda: [Pool("kaas"), Pool("k8s/team-a/prod", circuit_open=True)],
         "reloads": lambda: {"ok": 2, "refused": 1},
+        "discovery": Discovery,
     }
     return Sources(**(given | changes))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from operations_figures import Edge, Pool, sources
+from operations_figures import Discovery, Edge, Pool, sources
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.operations.audit import AuditSink
@@ -69,6 +69,11 @@ def series(name: str, **labels: str):
         (series("audit_lines_written_total"), 0),
         (series("audit_accepting"), 1),
         (series("reloads_total", outcome="refused"), 1),
+        (series("discovery_clusters"), 40),
+        (series("discovery_objects_skipped"), 3),
+        (series("discovery_age_seconds"), 7.5),
+        (series("discovery_failing_seconds"), 90),
+        (series("discovery_reads_total", outcome="watched"), 9),
     ],
     ids=str,
 )
@@ -97,6 +102,13 @@ async def test_the_audit_sink_is_told_as_it_is(tmp_path):
 
 async def test_keys_never_fetched_have_no_age():
     assert series("key_set_age_seconds", issuer="https://other") not in await scrape()
+
+
+async def test_what_was_never_discovered_has_no_age_and_no_series_without_discovery():
+    assert not any(
+        name.endswith("discovery_age_seconds") for name, _ in await scrape(discovery=lambda: Discovery(age_seconds=None))
+    )
+    assert not any("discovery" in name for name, _ in await scrape(discovery=lambda: None))
 
 
 async def test_the_pools_that_a_reload_left_beside_each_other_are_one_series():

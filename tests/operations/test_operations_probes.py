@@ -21,6 +21,7 @@ def broken() -> str:
 
 
 ISSUERS = Check("issuers", fine)
+NOTED = Check("discovery", fine, lambda: "not read\nsince noon")
 DRAINING = Check("draining", lambda: "the proxy is shutting down")
 
 
@@ -36,6 +37,10 @@ DRAINING = Check("draining", lambda: "the proxy is shutting down")
             True,
             Answer(503, "[+]issuers ok\n[-]draining failed: the proxy is shutting down\nreadyz check failed\n"),
         ),
+        ([NOTED], False, Answer(200, "ok")),
+        ([NOTED], True, Answer(200, "[+]discovery ok: not read since noon\nreadyz check passed\n")),
+        ([Check("a", lambda: "bad", NOTED.note)], True, Answer(503, "[-]a failed: bad\nreadyz check failed\n")),
+        ([Check("a", fine, broken)], True, Answer(200, "[+]a ok: the check itself broke\nreadyz check passed\n")),
         (
             [DRAINING, ISSUERS],
             False,

@@ -16,7 +16,10 @@ BASE = "public_url: https://entry.example\n" + ISSUERS
             "sign_in.issuer: is none of issuers: its tokens would not be believed",
         ]),
         ("discovery: {enabled: true, credential: {kind: token, token_file: proxy.token}, cluster_credential: {kind: none}}", [
-            "discovery.enabled: is not available in this release: leave it out",
+            "management: missing: discovery reads Cluster objects from it",
+        ]),
+        ("discovery: {enabled: 'yes', credential: {kind: token, token_file: proxy.token}, cluster_credential: {kind: none}}", [
+            "management: missing: discovery reads Cluster objects from it",
         ]),
         ("tracing: {otlp_endpoint: 'https://collector:4317'}", ["tracing.otlp_endpoint: is not available in this release: leave it out"]),
         ("ui_domain: entry.example", ["ui_domain: public_url lies in it: applications need a domain of their own"]),

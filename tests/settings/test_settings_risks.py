@@ -7,6 +7,9 @@ from proxy.settings.risks import risks
 NOW = datetime.now(UTC)
 ISSUERS = "issuers: [{issuer: 'https://keycloak.example'}]\n"
 QUIET = f"public_url: https://localhost\n{ISSUERS}listen: {{tls: {{certificate_file: tls.crt, key_file: tls.key}}}}\n"
+DISCOVERY = """management: {url: 'https://10.0.0.1'}
+discovery: {enabled: true, credential: {kind: token, token_file: proxy.token}, cluster_credential: {kind: none}}
+"""
 
 
 def warned(settings, now=None) -> list[str]:
@@ -36,6 +39,12 @@ trusted_proxies: [10.0.0.0/8]
         ("policy: {system_namespaces: [kube-system, kube-public, kube-node-lease, openstack-provider-system, system, lcm-system, istio-system]}", [
             "policy.system_namespaces: lacks kaas, stacklight: project roles are judged there as in any project",
         ]),
+        (DISCOVERY, ["discovery.allowed_hosts: empty: every discovered server is ignored; name the networks they lie in"]),
+        (DISCOVERY.replace("https://10", "http://10").replace("}}", "}, allowed_hosts: [10.0.0.0/8]}"), [
+            "management.url: tokens travel to it in plain text: use https://",
+            "discovery.credential: travels to management.url in plain text: use https://",
+        ]),
+        (DISCOVERY.replace("https://10", "http://127").replace("}}", "}, allowed_hosts: [10.0.0.0/8]}"), []),
         ("sessions: {idle_minutes: 5}", ["sessions: has no effect without sign_in"]),
         ("forward_auth: {}", ["forward_auth: has no effect without sign_in"]),
         ("management: {url: 'http://10.0.0.10'}", ["management.url: tokens travel to it in plain text: use https://"]),

@@ -1,6 +1,9 @@
 import pytest
 
+from proxy.directory.allowed_hosts import allowed_hosts
+from proxy.directory.discovered import DiscoveryRules
 from proxy.directory.upstream import IdentityHeaders, Impersonate, NoCredential, PassToken, StaticToken, Upstream
+from proxy.discovery.settings import WatchSettings
 from proxy.policy.permissions import shipped_permissions_text
 from proxy.routing.target import ClusterRef
 from proxy.settings import SettingsError, rooms
@@ -85,6 +88,57 @@ def test_the_directory_holds_every_declared_server(settings, folder):
             "sl/team-b/apps/alerta", "https", "10.0.3.10", 443, credential=StaticToken(folder / "proxy.token")
         ),
     }
+
+
+DISCOVERY = """
+discovery:
+  enabled: true
+  credential: {kind: token, token_file: proxy.token}
+  cluster_credential: {kind: impersonate, token_file: proxy.token}
+  stacklight_credential: {kind: identity_headers, user_header: X-User}
+  allowed_hosts: [10.0.0.0/8, .example]
+"""
+
+
+def test_discovery_has_its_rules_and_reads_as_itself(read, folder):
+    settings = read(TEXT + DISCOVERY)
+    rules, watch = rooms.discovery_rules(settings), rooms.discovery_watch(settings)
+    assert rules == DiscoveryRules(
+        allowed_hosts(["10.0.0.0/8", ".example"], ["entry.example", "door.example"], "ui.example"),
+        Impersonate(folder / "proxy.token"),
+        IdentityHeaders("X-User"),
+        frozenset({"https://keycloak.example/realms/iam", "https://other.example"}),
+        ClusterRef("default", "kaas-mgmt"),
+    )
+    assert watch == WatchSettings("https://10.0.0.10:443", ca_file=folder / "ca.crt", token_file=folder / "proxy.token")
+
+
+@pytest.mark.parametrize(
+    ("credential", "url", "expected"),
+    [
+        ("{kind: none}", "https://A.example/k8s/c/", {"url": "https://a.example:443/k8s/c"}),
+        ("{kind: none}", "https://[fd00::1]:6443", {"url": "https://[fd00::1]:6443"}),
+        (
+            "{kind: impersonate, client_certificate_file: tls.crt, client_key_file: tls.key}",
+            "https://a",
+            {"url": "https://a:443", "client_certificate_file": "tls.crt", "client_key_file": "tls.key"},
+        ),
+        ("{kind: impersonate, token_file: proxy.token}", "https://a", {"url": "https://a:443", "token_file": "proxy.token"}),
+    ],
+)
+def test_objects_are_read_with_any_credential_of_our_own(read, folder, credential, url, expected):
+    text = f"""
+public_url: https://entry.example
+issuers: [{{issuer: 'https://keycloak.example'}}]
+management: {{url: '{url}'}}
+discovery: {{enabled: true, credential: {credential}, cluster_credential: {{kind: none}}}}
+"""
+    paths = {name: value if name == "url" else folder / value for name, value in expected.items()}
+    assert rooms.discovery_watch(read(text)) == WatchSettings(**paths)
+
+
+def test_without_discovery_there_are_neither(settings):
+    assert (rooms.discovery_rules(settings), rooms.discovery_watch(settings)) == (None, None)
 
 
 def test_upstreams_are_named_by_their_place_in_the_file(settings):

@@ -61,7 +61,13 @@ def test_exactly_the_five_applications_are_known(read, problems):
         ("discovery: {enabled: true}", [
             "discovery.credential: missing: discovery needs it",
             "discovery.cluster_credential: missing: discovery needs it",
-            "discovery.enabled: is not available in this release: leave it out",
+            "management: missing: discovery reads Cluster objects from it",
+        ]),
+        ("discovery: {credential: {kind: pass_token, audience: kaas}}", [
+            "discovery.credential: nobody's request is at hand when objects are read: give kind token, or impersonate for a client certificate",
+        ]),
+        ("discovery: {credential: {kind: identity_headers, user_header: X-User}}", [
+            "discovery.credential: nobody's request is at hand when objects are read: give kind token, or impersonate for a client certificate",
         ]),
         ("discovery: {allowed_hosts: ['*.example']}", [
             "discovery.allowed_hosts[0]: not a domain: lower case, without scheme, port, wildcard and dots around it",
