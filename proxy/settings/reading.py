@@ -1,12 +1,13 @@
 """From a YAML file to plain values: YAML 1.2, no duplicate keys, `${ENV_NAME}` expanded."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
 from proxy.settings.problems import Problem, SettingsError, join_key
 
@@ -21,7 +22,12 @@ def read_yaml(path: Path) -> Mapping[object, object]:
     """Return the file's one mapping; raises SettingsError, with the line where YAML is broken."""
     text = _read_text(path)
     try:
-        document = YAML(typ="safe", pure=True).load(text)
+        with warnings.catch_warnings():
+            # One name for two things is as doubtful as one key with two values.
+            warnings.simplefilter("error", ReusedAnchorWarning)
+            document = YAML(typ="safe", pure=True).load(text)
+    except ReusedAnchorWarning:
+        raise SettingsError([Problem("", "an anchor is given twice: give each a name of its own")]) from None
     except MarkedYAMLError as error:
         raise SettingsError([_yaml_problem(error)]) from None
     except RecursionError:

@@ -40,6 +40,7 @@ def yaml_problem(folder: Path, text: str | bytes) -> str:
         (b"a: \xff\n", "c.yaml: is not UTF-8: byte 3"),
         ("[" * 1000, "c.yaml: is nested too deep"),
         ("a: &a [*a]\n", None),
+        ("a: &x 1\nb: &x 2\nc: *x\n", "c.yaml: an anchor is given twice: give each a name of its own"),
         (
             "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
             + "".join(f"{c}: &{c} [{','.join(['*' + p] * 10)}]\n" for p, c in zip("abcdefg", "bcdefgh", strict=True)),
