@@ -22,7 +22,10 @@ COMMANDS = {
     "install": ("run", []),
     "install-dev": ("dev", []),
     "demo": ("run", ["-m", "proxy", "demo"]),
-    "test": ("dev", ["-m", "pytest", "-n", "auto", "--dist", "loadfile", "-m", "not e2e", "--cov", "--cov-report=term:skip-covered"]),
+    "test": (
+        "dev",
+        ["-m", "pytest", "-n", "auto", "--dist", "loadfile", "-m", "not e2e", "--cov", "--cov-report=term:skip-covered"],
+    ),
 }
 OLDEST = (3, 11)
 
