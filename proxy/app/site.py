@@ -132,7 +132,8 @@ class SiteBuilder:
         """Keep the authenticator, its keys and its cache while the issuers stay the same."""
         if self._committed is not None and self._committed.tokens.issuers == issuers:
             return self._committed.tokens
-        tokens = Tokens(issuers, Authenticator(issuers))
+        earlier = None if self._committed is None else self._committed.tokens.authenticator
+        tokens = Tokens(issuers, Authenticator(issuers, earlier=earlier))
         self._tasks.start(_read_keys(tokens), "read key sets")
         return tokens
 

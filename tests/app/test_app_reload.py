@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from edge_door import Door
+from edge_door import ISSUER, POD, Door, key_set
 from ruamel.yaml import YAML
 
 Maker = Callable[..., Door]
@@ -47,3 +47,16 @@ def test_a_file_that_changes_while_it_is_read_is_still_seen_as_changed(make_door
     assert reloader._fingerprint() == reloader._seen
     rewrite(entry, hosts=["other.example"])
     assert reloader._fingerprint() != reloader._seen
+
+
+def test_an_issuer_that_is_silent_keeps_its_keys_when_another_one_changes(make_door: Maker) -> None:
+    known = {"issuer": ISSUER, "audiences": ["k8s"], "jwks_file": "jwks.json"}
+    entry = make_door(issuers=[known])
+    wire, head = entry.connect(), entry.head("GET", POD)
+    wire.send(head)
+    assert wire.answer().status == 200
+    entry.issuer.file.write_text("no key set")
+    (entry.config_file.parent / "others.json").write_text(key_set("two"))
+    entry.reload(issuers=[known, {"issuer": "https://other.example", "audiences": ["k8s"], "jwks_file": "others.json"}])
+    wire.send(head)
+    assert wire.answer().status == 200
