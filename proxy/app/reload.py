@@ -27,7 +27,7 @@ log = logging.getLogger("mosk_proxy.reload")
 
 LOOK_SECONDS: Final = 5.0
 KEYS_SECONDS: Final = 5.0
-_FIXED: Final = ("listen.address", "listen.port", "admin", "workers", "audit")
+FIXED: Final = ("listen.address", "listen.port", "admin", "workers", "audit")
 
 Fingerprint: TypeAlias = dict[Path, tuple[int, int, int]]
 
@@ -76,7 +76,7 @@ class Reloader:
         try:
             settings = await loop.run_in_executor(None, load, path)
             prepared = self._builder.prepare(settings)
-            self._renew_certificate(settings)
+            renew_certificate(self._tls, settings)
             await _keys_are_there(prepared.tokens.authenticator)
         except SettingsError as error:
             self._refuse(cause, [problem.shown(path) for problem in error.problems])
@@ -95,27 +95,31 @@ class Reloader:
         self.outcomes["applied"] += 1
         log.info("reloaded: %s", cause)
 
-    def _renew_certificate(self, settings: Settings) -> None:
-        """Load the pair into the context in use: new handshakes get it, connections that are open keep theirs."""
-        tls = settings.listen.tls
-        if self._tls is not None and tls is not None:
-            server_context(tls.certificate_file, tls.key_file)
-            self._tls.load_cert_chain(tls.certificate_file, tls.key_file)
-
     def _refuse(self, cause: str, problems: list[str]) -> None:
         self.outcomes["refused"] += 1
         for problem in problems:
             log.error("not reloaded (%s), the old configuration keeps serving: %s", cause, problem)
 
     def _warn_about_fixed(self, settings: Settings) -> None:
-        for key in _FIXED:
+        for key in FIXED:
             if _at(settings, key) != _at(self.settings, key):
                 log.warning("%s has changed: it takes effect with the next restart", key)
 
     def _fingerprint(self) -> Fingerprint:
-        if self._path is None:
-            return {}
-        return {path: _state(path) for path in {self._path, *_named_files(self.settings)}}
+        return {} if self._path is None else fingerprint(self._path, self.settings)
+
+
+def fingerprint(config_path: Path, settings: Settings) -> Fingerprint:
+    """Return by what a change of the configuration file, or of a file that it names, is seen."""
+    return {path: _state(path) for path in {config_path, *_named_files(settings)}}
+
+
+def renew_certificate(context: ssl.SSLContext | None, settings: Settings) -> None:
+    """Load the pair into the context in use: new handshakes get it, connections that are open keep theirs. Raises OSError."""
+    tls = settings.listen.tls
+    if context is not None and tls is not None:
+        server_context(tls.certificate_file, tls.key_file)
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
 
 
 def user_limits(settings: Settings) -> UserLimits:

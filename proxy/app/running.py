@@ -1,12 +1,14 @@
 """Makes the objects of a proxy and runs them inside the current event loop."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from proxy import __version__
 from proxy.app.discovering import Discovering
@@ -15,13 +17,14 @@ from proxy.app.site import SiteBuilder, edge_settings
 from proxy.discovery.watch import Records
 from proxy.edge.context import Edge
 from proxy.edge.counters import DURATION_BOUNDS
-from proxy.edge.listener import listening
+from proxy.edge.listener import bound_socket, listening
 from proxy.forwarding.tasks import TaskSet
 from proxy.forwarding.tls import server_context
 from proxy.issuers.authenticator import Authenticator
 from proxy.operations.admin import AdminListener
 from proxy.operations.audit import AuditSink
 from proxy.operations.metrics import Metrics, Sources
+from proxy.operations.overview import Overview, ProcessOverview
 from proxy.operations.probes import Check, descriptors
 from proxy.settings import Settings
 from proxy.settings.rooms import discovery_watch
@@ -29,13 +32,25 @@ from proxy.settings.rooms import discovery_watch
 
 @dataclass(frozen=True, slots=True)
 class RunningProxy:
-    """A proxy that serves: the URLs of its listeners and the parts that its life cycle needs."""
+    """A proxy that serves: the URLs of its listeners and the parts that its life cycle needs. A worker has no admin listener of its own."""
 
     url: str
     admin_url: str
     edge: Edge
     audit: AuditSink
     reloader: Reloader
+    overview: ProcessOverview
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a worker does not make itself: its socket, and the TLS context that all workers have in common.
+
+    Nor does it have an admin listener: its supervisor asks it.
+    """
+
+    listener: socket.socket
+    tls: ssl.SSLContext | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +62,9 @@ class _KeySetFigures:
 
 
 @asynccontextmanager
-async def running(settings: Settings, config_path: Path | None = None) -> AsyncIterator[RunningProxy]:
+async def running(
+    settings: Settings, config_path: Path | None = None, inherited: Inherited | None = None
+) -> AsyncIterator[RunningProxy]:
     """Run a proxy until the context is left; raises OSError when a file or a listener cannot be had."""
     async with AsyncExitStack() as stack:
         tasks = TaskSet(asyncio.get_running_loop())
@@ -55,7 +72,7 @@ async def running(settings: Settings, config_path: Path | None = None) -> AsyncI
         audit = await stack.enter_async_context(_audit_sink(settings))
         builder = SiteBuilder(tasks)
         stack.callback(builder.close)
-        tls = _tls(settings)
+        tls = public_tls(settings) if inherited is None else inherited.tls
         edge = Edge(
             builder.build(settings),
             edge_settings(settings),
@@ -66,24 +83,45 @@ async def running(settings: Settings, config_path: Path | None = None) -> AsyncI
         stack.push_async_callback(edge.tasks.close)
         discovering = Discovering(tasks, partial(_swap_in, edge, builder))
         reloader = Reloader(edge, builder, discovering, tls, settings, config_path)
-        # Entered before the public listener, so that probes answer until the last connection is gone.
-        admin = AdminListener(
+        overview = ProcessOverview(
             _live_checks(), _ready_checks(edge, audit, discovering), Metrics(_sources(edge, audit, reloader, discovering))
         )
-        admin_port = await stack.enter_async_context(admin.running(settings.admin.address, settings.admin.port))
-        port = await stack.enter_async_context(listening(edge, settings.listen.address, settings.listen.port, tls))
+        # Entered before the public listener, so that probes answer until the last connection is gone.
+        admin_url = await stack.enter_async_context(admin_listening(overview, settings)) if inherited is None else ""
+        listener = bound_socket(settings.listen.address, settings.listen.port) if inherited is None else inherited.listener
+        url = local_url(listener, settings)
+        await stack.enter_async_context(listening(edge, listener, tls))
         stack.callback(edge.close)
         discovering.follow(discovery_watch(settings))
         tasks.start(edge.sweep(), "sweep")
         tasks.start(reloader.watch(), "watch files")
-        scheme = "http" if tls is None else "https"
-        yield RunningProxy(
-            url=_url(scheme, settings.listen.address, port),
-            admin_url=_url("http", settings.admin.address, admin_port),
-            edge=edge,
-            audit=audit,
-            reloader=reloader,
-        )
+        yield RunningProxy(url, admin_url, edge, audit, reloader, overview)
+
+
+@asynccontextmanager
+async def admin_listening(overview: Overview, settings: Settings) -> AsyncIterator[str]:
+    """Serve probes and metrics; yields the URL."""
+    address = settings.admin.address
+    async with AdminListener(overview).running(address, settings.admin.port) as port:
+        yield _url("http", address, port)
+
+
+def local_url(listener: socket.socket, settings: Settings) -> str:
+    """Return the URL under which the public listener is reached from this machine."""
+    scheme = "http" if settings.listen.tls is None else "https"
+    return _url(scheme, settings.listen.address, listener.getsockname()[1])
+
+
+def public_tls(settings: Settings) -> ssl.SSLContext | None:
+    """Return the public listener's TLS context, None for plain HTTP; raises OSError."""
+    tls = settings.listen.tls
+    return None if tls is None else server_context(tls.certificate_file, tls.key_file)
+
+
+def audit_file(settings: Settings) -> Path | Literal["-"] | None:
+    """Return where audit lines go."""
+    path = settings.audit.path
+    return None if path is None else "-" if path == "-" else Path(path)
 
 
 def _swap_in(edge: Edge, builder: SiteBuilder, records: Records) -> None:
@@ -92,15 +130,9 @@ def _swap_in(edge: Edge, builder: SiteBuilder, records: Records) -> None:
         edge.site = site
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    tls = settings.listen.tls
-    return None if tls is None else server_context(tls.certificate_file, tls.key_file)
-
-
 def _audit_sink(settings: Settings) -> AuditSink:
-    path = settings.audit.path
     return AuditSink(
-        None if path is None else "-" if path == "-" else Path(path),
+        audit_file(settings),
         when_full=settings.audit.when_full,
         shared=settings.workers > 1,
         # A start and an end for each request under way: a connection carries one at a time.

@@ -1,7 +1,7 @@
 """The admin listener: probes and metrics, apart from the public one. Nobody is asked who they are; nothing here is a secret."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,8 +9,8 @@ from functools import partial
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from proxy.operations.metrics import Metrics
-from proxy.operations.probes import Check, answer
+from proxy.operations.overview import Overview
+from proxy.operations.probes import Finding, worded
 
 SHUTDOWN_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 75.0
@@ -20,10 +20,8 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class AdminListener:
     """`/livez`, `/readyz` and `/metrics` for GET and HEAD; 404 for anything else."""
 
-    def __init__(self, checks_live: Sequence[Check], checks_ready: Sequence[Check], metrics: Metrics) -> None:
-        self._checks_live = tuple(checks_live)
-        self._checks_ready = tuple(checks_ready)
-        self._metrics = metrics
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
 
     @asynccontextmanager
     async def running(self, address: str, port: int) -> AsyncIterator[int]:
@@ -47,20 +45,20 @@ class AdminListener:
 
     def _application(self, executor: Executor) -> web.Application:
         application = web.Application()
-        application.router.add_get("/livez", partial(_probe, "livez", self._checks_live))
-        application.router.add_get("/readyz", partial(_probe, "readyz", self._checks_ready))
-        application.router.add_get("/metrics", partial(_metrics, self._metrics, executor))
+        application.router.add_get("/livez", partial(_probe, "livez", self._overview.live))
+        application.router.add_get("/readyz", partial(_probe, "readyz", self._overview.ready))
+        application.router.add_get("/metrics", partial(_metrics, self._overview, executor))
         application.on_response_prepare.append(_dress)
         return application
 
 
-async def _probe(endpoint: str, checks: Sequence[Check], request: web.Request) -> web.Response:
-    told = answer(endpoint, checks, verbose="verbose" in request.query)
+async def _probe(endpoint: str, ask: Callable[[], Awaitable[list[Finding]]], request: web.Request) -> web.Response:
+    told = worded(endpoint, await ask(), verbose="verbose" in request.query)
     return web.Response(status=told.status, text=told.text)
 
 
-async def _metrics(metrics: Metrics, executor: Executor, _request: web.Request) -> web.Response:
-    return web.Response(body=await metrics.text(executor), headers={"Content-Type": _METRICS_TYPE})
+async def _metrics(overview: Overview, executor: Executor, _request: web.Request) -> web.Response:
+    return web.Response(body=await overview.metrics(executor), headers={"Content-Type": _METRICS_TYPE})
 
 
 async def _dress(_request: web.Request, response: web.StreamResponse) -> None:

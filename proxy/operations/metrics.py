@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
+from proxy.operations.metric_totals import packed
+
 
 class DurationFigures(Protocol):
     """How long requests took: one count per bound and a last one for all above, each request in one of them; `sum` in seconds."""
@@ -154,23 +156,35 @@ class Metrics:
         Figures are read on the event loop, where they change; the rest is done by `executor`: with thousands of upstreams the text
         takes tens of milliseconds, and so does counting as many descriptors.
         """
-        families = list(_families(self._sources))
-        return await asyncio.get_running_loop().run_in_executor(executor, _encode, families)
+        return await self._made_by(executor, exposition)
+
+    async def packed(self, executor: Executor) -> bytes:
+        """Return the metrics as a worker sends them to its supervisor."""
+        return await self._made_by(executor, packed)
+
+    async def _made_by(self, executor: Executor, encode: Callable[[Iterable[Metric]], bytes]) -> bytes:
+        metrics = list(_families(self._sources))
+        return await asyncio.get_running_loop().run_in_executor(executor, lambda: encode([*metrics, *own_process()]))
 
 
 class _Collected:
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        return self._families
+        return self._metrics
 
 
-def _encode(families: Iterable[Metric]) -> bytes:
+def exposition(metrics: Iterable[Metric]) -> bytes:
+    """Return metrics in the text format 0.0.4."""
     registry = CollectorRegistry()
-    registry.register(_Collected(families))
-    ProcessCollector(registry=registry)
+    registry.register(_Collected(metrics))
     return generate_latest(registry)
+
+
+def own_process() -> Iterable[Metric]:
+    """Return what the system knows of this process."""
+    return ProcessCollector(registry=CollectorRegistry()).collect()
 
 
 def _families(sources: Sources) -> Iterator[Metric]:

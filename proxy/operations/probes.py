@@ -32,6 +32,15 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found: `reason` is None when all is well."""
+
+    name: str
+    reason: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a prober is told."""
 
@@ -40,13 +49,21 @@ class Answer:
 
 
 def answer(endpoint: str, checks: Sequence[Check], *, verbose: bool) -> Answer:
-    """Ask every check; `endpoint` is `livez` or `readyz`. Without `verbose`, success is `ok` alone; failure always names each check."""
-    reasons = [(check, _told(check, check.probe)) for check in checks]
-    failed = any(reason is not None for _, reason in reasons)
+    """Ask every check and word what was found."""
+    return worded(endpoint, examine(checks), verbose=verbose)
+
+
+def examine(checks: Sequence[Check]) -> list[Finding]:
+    """Ask every check."""
+    return [_examine(check) for check in checks]
+
+
+def worded(endpoint: str, findings: Sequence[Finding], *, verbose: bool) -> Answer:
+    """Word findings; `endpoint` is `livez` or `readyz`. Without `verbose`, success is `ok` alone; failure always names each check."""
+    failed = any(finding.reason is not None for finding in findings)
     if not failed and not verbose:
         return Answer(HTTPStatus.OK, "ok")
-    lines = [_passed(check) if reason is None else f"[-]{check.name} failed: {reason}" for check, reason in reasons]
-    lines.append(f"{endpoint} check {'failed' if failed else 'passed'}")
+    lines = [*map(_line, findings), f"{endpoint} check {'failed' if failed else 'passed'}"]
     return Answer(HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK, "\n".join(lines) + "\n")
 
 
@@ -64,9 +81,15 @@ def descriptors(spare: int = SPARE_DESCRIPTORS) -> str | None:
     return None if lowest_free + spare < most else f"fewer than {spare} of {most} file descriptors are left"
 
 
-def _passed(check: Check) -> str:
-    note = _told(check, check.note)
-    return f"[+]{check.name} ok" if note is None else f"[+]{check.name} ok: {note}"
+def _examine(check: Check) -> Finding:
+    reason = _told(check, check.probe)
+    return Finding(check.name, reason, _told(check, check.note) if reason is None else None)
+
+
+def _line(finding: Finding) -> str:
+    if finding.reason is not None:
+        return f"[-]{finding.name} failed: {finding.reason}"
+    return f"[+]{finding.name} ok" if finding.note is None else f"[+]{finding.name} ok: {finding.note}"
 
 
 def _told(check: Check, probe: Probe) -> str | None:

@@ -1,35 +1,71 @@
 """The public listening socket."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 
 import pytest
 from edge_door import POD, TLS, Door, Wire
 
-from proxy.edge.listener import listening
+from proxy.edge.listener import bound_socket, listening, sharing_sockets
 
 Maker = Callable[..., Door]
 
 
-async def test_a_port_that_is_taken_is_told_by_name(entry: Door) -> None:
+def bind_alone(address: str, port: int) -> None:
+    bound_socket(address, port).close()
+
+
+def bind_two(address: str, port: int) -> None:
+    with sharing_sockets(address, port, 2):
+        pass
+
+
+@pytest.mark.parametrize("bind", [bind_alone, bind_two])
+def test_a_port_that_is_taken_is_told_by_name(bind: Callable[[str, int], None]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match="Address already in use") as refusal:
-            async with listening(entry.running.edge, "127.0.0.1", port, None):
-                pass
+            bind("127.0.0.1", port)
     assert refusal.value.filename == f"127.0.0.1:{port}"
 
 
-async def test_an_address_that_is_not_ours_is_told_by_name(entry: Door) -> None:
+@pytest.mark.parametrize("bind", [bind_alone, bind_two])
+def test_an_address_that_is_not_ours_is_told_by_name(bind: Callable[[str, int], None]) -> None:
     with pytest.raises(OSError, match=r"Cannot assign requested address|Can't assign") as refusal:
-        async with listening(entry.running.edge, "192.0.2.1", 1, None):
-            pass
+        bind("192.0.2.1", 1)
     assert refusal.value.filename == "192.0.2.1:1"
 
 
+@pytest.mark.parametrize("bind", [bind_alone, bind_two])
+def test_a_port_that_sockets_share_is_taken_for_any_other_process(bind: Callable[[str, int], None]) -> None:
+    with sharing_sockets("127.0.0.1", 0, 2) as (first, second):
+        port = first.getsockname()[1]
+        assert second.getsockname()[1] == port
+        with pytest.raises(OSError, match="Address already in use") as refusal:
+            bind("127.0.0.1", port)
+    assert refusal.value.filename == f"127.0.0.1:{port}"
+
+
+def test_sockets_that_share_a_port_all_get_connections_before_anybody_accepts() -> None:
+    with sharing_sockets("127.0.0.1", 0, 3) as sockets, contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(socket.create_connection(sockets[0].getsockname(), timeout=5))
+        accepted = [0, 0, 0]
+        for number, sock in enumerate(sockets):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    stack.enter_context(sock.accept()[0])
+                    accepted[number] += 1
+    assert sum(accepted) == 60
+    assert min(accepted) > 0
+
+
 async def test_leaving_ends_accepting(entry: Door) -> None:
-    async with listening(entry.running.edge, "127.0.0.1", 0, None) as port:
+    sock = bound_socket("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    async with listening(entry.running.edge, sock, None):
         socket.create_connection(("127.0.0.1", port)).close()
         await asyncio.sleep(0.02)
     with pytest.raises(ConnectionRefusedError):

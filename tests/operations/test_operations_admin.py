@@ -18,6 +18,7 @@ from operations_figures import sources
 
 from proxy.operations.admin import AdminListener
 from proxy.operations.metrics import Metrics
+from proxy.operations.overview import ProcessOverview
 from proxy.operations.probes import Check
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def drain():
 
 @pytest.fixture
 async def url(drain):
-    listener = AdminListener([Check("loop", lambda: None)], [Check("draining", drain.probe)], Metrics(sources()))
+    listener = AdminListener(ProcessOverview([Check("loop", lambda: None)], [Check("draining", drain.probe)], Metrics(sources())))
     async with listener.running("127.0.0.1", 0) as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -115,12 +116,12 @@ async def test_probing_fills_no_log(url, client, caplog):
 async def test_a_port_in_use_is_an_error_for_whoever_starts_it(url):
     port = int(url.rsplit(":", 1)[1])
     with pytest.raises(OSError, match="address already in use"):
-        async with AdminListener([], [], Metrics(sources())).running("127.0.0.1", port):
+        async with AdminListener(ProcessOverview([], [], Metrics(sources()))).running("127.0.0.1", port):
             pass
 
 
 async def test_nothing_listens_any_more_when_it_has_ended():
-    async with AdminListener([], [], Metrics(sources())).running("127.0.0.1", 0) as port:
+    async with AdminListener(ProcessOverview([], [], Metrics(sources()))).running("127.0.0.1", 0) as port:
         pass
     with socket.socket() as connection:
         assert connection.connect_ex(("127.0.0.1", port)) != 0
@@ -143,6 +144,7 @@ import uvloop
 from operations_figures import sources
 from proxy.operations.admin import AdminListener
 from proxy.operations.metrics import Metrics
+from proxy.operations.overview import ProcessOverview
 from proxy.operations.probes import Check, descriptors
 
 taken, spent = [], []
@@ -166,7 +168,8 @@ async def main():
     loop.add_signal_handler(signal.SIGUSR1, take_all)
     loop.add_signal_handler(signal.SIGUSR2, give_back)
     loop.add_signal_handler(signal.SIGTERM, end.set)
-    listener = AdminListener([Check("loop", lambda: None)], [Check("descriptors", descriptors)], Metrics(sources()))
+    overview = ProcessOverview([Check("loop", lambda: None)], [Check("descriptors", descriptors)], Metrics(sources()))
+    listener = AdminListener(overview)
     async with listener.running("127.0.0.1", 0) as port:
         print(port, flush=True)
         await end.wait()
