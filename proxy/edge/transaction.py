@@ -347,6 +347,8 @@ class Transaction:
             return
         self._is_finished = True
         edge, record, exchange = self._edge, self._record, self._exchange
+        # The two know each other: left so, each request would wait for the garbage collector.
+        self._exchange = None
         edge.counters.in_flight -= 1
         if self._stream_kind is not None and record.identity is not None:
             edge.limits.stream_ended(record.identity)
