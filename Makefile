@@ -3,10 +3,10 @@ PYTHON ?= python3
 RUN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint e2e bench fix lock clean install-dev
+.PHONY: help demo test lint e2e bench bench-full fix lock clean install-dev
 
 help: ## list the targets
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
 
 demo: ## run everything embedded on loopback and print how to use it
 	@$(PYTHON) -m bootstrap demo
@@ -26,8 +26,11 @@ lint: install-dev ## format, lint, types, one-way imports
 e2e: install-dev ## tests against real servers and real kubectl (minutes; builds them on the first run)
 	$(RUN)/python -m pytest -m e2e -rs --timeout=600 tests/e2e
 
-bench: install-dev ## cost per request beside Envoy on this machine
+bench: install-dev ## cost per request beside Envoy on this machine (under five minutes)
 	$(RUN)/python -m bench
+
+bench-full: install-dev ## all scenarios beside all peers (about an hour and a quarter)
+	$(RUN)/python -m bench --full
 
 fix: install-dev ## let the formatter and the linter repair what they can
 	$(RUN)/ruff format .

@@ -53,6 +53,7 @@ def bench(
     show: Annotated[
         list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Measure nothing: show these runs, as one.")
     ] = None,
+    folder: Annotated[Path, typer.Option("--results", file_okay=False, help="Where samples are kept.")] = RESULTS,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     write_docs: Annotated[
         bool, typer.Option("--write-docs", help="Replace the figures of docs/performance.md and the plots beside it.")
@@ -60,7 +61,7 @@ def bench(
 ) -> None:
     """CPU time, latency, memory and bytes of mosk-proxy beside other proxies, in turn, over loopback only.
 
-    The proxies are pinned to one core, load and upstreams to another. Samples are kept as JSON in bench/results. Without --full, and
+    The proxies are pinned to one core, load and upstreams to another. Without --full, and
     without --peer, only Envoy stands beside mosk-proxy. What cannot be had is named; the exit status is 1 only when mosk-proxy itself
     could not be measured.
     """
@@ -74,10 +75,10 @@ def bench(
         listeners = [kind == "tls" for kind in named(listener, ("plain", "tls"))]
     except KeyError as unknown:
         raise SystemExit(f"bench: there is no {unknown}; see --help") from None
-    results = kept(show) if show else run(chosen, effort, wanted, listeners)
+    results = kept(show) if show else run(chosen, effort, wanted, listeners, folder)
     print(report.markdown(results)) if markdown else report.show(results, Console(width=None if sys.stdout.isatty() else 230))
     if not show:
-        print(f"samples: {os.path.relpath(report.write(results, RESULTS))}")
+        print(f"samples: {os.path.relpath(report.write(results, folder))}")
     if write_docs:
         document(results)
     if any(name.partition(" in ")[0] == edge.NAME for name in results.missing):
@@ -122,7 +123,8 @@ def document(results: report.Results) -> None:
 class Run:
     """What has been measured so far."""
 
-    def __init__(self, bench: Bench, effort: Effort) -> None:
+    def __init__(self, bench: Bench, effort: Effort, folder: Path) -> None:
+        self.folder = folder
         self.bench = bench
         self.effort = effort
         self.results = report.Results(
@@ -131,7 +133,7 @@ class Run:
             machine=machine.description(),
             versions=machine.versions(),
             missing=bench.missing,
-            settings={"rounds": effort.rounds, "seconds": effort.seconds},
+            settings={"rounds": effort.rounds, "seconds of each": effort.seconds},
             samples=[],
             notes=bench.notes,
         )
@@ -146,7 +148,7 @@ class Run:
             case _:
                 self.results.samples.extend(self.bench.measure(scenario, tls=tls))
         self.results.versions.update(self.bench.versions)
-        report.write(self.results, RESULTS)
+        report.write(self.results, self.folder)
 
     def watches(self) -> int:
         """As many as were asked for, or as the descriptors allow, with a note."""
@@ -159,8 +161,10 @@ class Run:
         return found
 
 
-def run(chosen: Sequence[Scenario], effort: Effort, wanted: Sequence[str], listeners: Sequence[bool]) -> report.Results:
-    """Measure."""
+def run(
+    chosen: Sequence[Scenario], effort: Effort, wanted: Sequence[str], listeners: Sequence[bool], folder: Path
+) -> report.Results:
+    """Measure; what there is so far is kept in the folder after each scenario."""
     all_descriptors()  # before anything is started that inherits the limit
     console = Console(stderr=True)
     with (
@@ -170,7 +174,7 @@ def run(chosen: Sequence[Scenario], effort: Effort, wanted: Sequence[str], liste
     ):
         told = status.update if status else lambda _: None
         bench = Bench(effort, Upstreams(small, streams), wanted, told)
-        measured = Run(bench, effort)
+        measured = Run(bench, effort, folder)
         if cpu.core(cpu.PROXY_CORE) == cpu.core(cpu.LOAD_CORE):
             bench.missing["a second core"] = "proxies, load and upstream shared one; latencies and requests/s say little"
         with bench.with_issuer():

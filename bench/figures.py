@@ -9,6 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 DIRECT = "direct"
+FEWEST = 20  # samples of a slope
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -104,9 +105,9 @@ class Slope:
 
     @classmethod
     def of(cls, samples: Sequence[MemorySample]) -> "Slope | None":
-        """None when there are fewer than three samples after the warm-up."""
+        """None when there are too few samples after the warm-up to tell noise from growth."""
         points = [(sample.seconds / 60, sample.resident_kb) for sample in samples if sample.seconds >= 0]
-        if len(points) < 3:
+        if len(points) < FEWEST:
             return None
         slope, cut = linear_regression(*zip(*points, strict=True))
         left = sum((y - cut - slope * x) ** 2 for x, y in points)

@@ -109,7 +109,7 @@ def issuer(certificate_file: Path, key_file: Path) -> Iterator[tuple[str, dict[s
     context.load_cert_chain(certificate_file, key_file)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Documents, documents)) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
             yield f"https://localhost:{server.server_port}", documents

@@ -130,7 +130,8 @@ class Bench:
             found = stack.enter_context(running(peer, site.folder / f"{name}.err", site.certificate_file if tls else None))
             check(found, self.probes(peer, found, site.clusters[0]), BODY)
         except (Missing, Broken) as reason:
-            self.missing[f"{name} in {scenario.name} ({listener(tls=tls)})"] = str(reason)
+            told = str(reason).replace(f"{site.folder}/", "")
+            self.missing[f"{name} in {scenario.name} ({listener(tls=tls)})"] = told
             return None
         return found
 

@@ -23,7 +23,6 @@ from bench.scenarios import (
     TUNNEL,
     UPLOAD,
     Scenario,
-    distinct,
     forged,
     many,
     never_seen,
@@ -34,7 +33,7 @@ from bench.watching import plan_of, watchers
 from bench.workload import Workload
 
 PORTION_SECONDS = 0.4
-NEW_TOKENS = 1500  # a turn: 10,000 are remembered, so that a few turns fill that
+NEW_TOKENS = 1000  # a turn: 10,000 are remembered, so that a few turns fill that
 NEW_CONNECTIONS = 100
 WATCHES = 200
 WARM_UP_SHARE = 0.2
@@ -58,32 +57,50 @@ def measure_soak(bench: Bench, scenario: Scenario, *, tls: bool) -> list[MemoryS
 def soaked(bench: Bench, peer: Running, *, tls: bool) -> list[MemorySample]:
     """One sample after each turn; raises Unusable."""
     measured = bench.effort.soak_seconds
+    mix = Mix(bench)
     start = time.monotonic() + WARM_UP_SHARE * measured
     samples: list[MemorySample] = []
     answers = 0
     while (seconds := time.monotonic() - start) < measured:
         bench.told(f"soak {listener(tls=tls)} {peer.name} {max(0.0, seconds):.0f} s")
-        answers += turn(bench, peer)
+        answers += mix.turn(peer)
         resident = cpu.resident_kb(pid for parent in peer.pids for pid in cpu.tree(parent))
         samples.append(MemorySample(tls, peer.name, time.monotonic() - start, resident, answers))
     return samples
 
 
-def turn(bench: Bench, peer: Running) -> int:
-    """A portion of everything; returns how many answers there were. Raises Unusable."""
-    prod = (PROD,)
-    return sum(
-        (
-            asked(peer, many(bench.issuer, prod)),
-            asked(peer, distinct(bench.issuer, prod)),
-            asked(peer, never_seen(bench.issuer, prod, NEW_TOKENS)),
-            asked(peer, forged(bench.issuer, prod), status=401),
-            asked(peer, without_role(bench.issuer, prod), status=403),
-            connected(peer, many(bench.issuer, prod)),
-            *(bench.carry(peer, carried, STREAMS).answers for carried in (LIST, DOWNLOAD, UPLOAD, TUNNEL)),
-            watched(bench, peer),
+class Mix:
+    """All kinds of load, with users that stay the same in all turns."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        prod = (PROD,)
+        self.many = many(bench.issuer, prod)
+        self.distinct = msgspec.structs.replace(self.many, distinct=True)
+        self.forged = forged(bench.issuer, prod)
+        self.without_role = without_role(bench.issuer, prod)
+
+    def turn(self, peer: Running) -> int:
+        """A portion of everything; returns how many answers there were. Raises Unusable."""
+        return sum(
+            (
+                asked(peer, self.many),
+                asked(peer, self.distinct),
+                asked(peer, never_seen(self.bench.issuer, (PROD,), NEW_TOKENS)),
+                asked(peer, self.forged, status=401),
+                asked(peer, self.without_role, status=403),
+                connected(peer, self.many),
+                *(self.bench.carry(peer, carried, STREAMS).answers for carried in (LIST, DOWNLOAD, UPLOAD, TUNNEL)),
+                self.watched(peer),
+            )
         )
-    )
+
+    def watched(self, peer: Running) -> int:
+        """Watches opened, an event to all, and closed; raises Unusable."""
+        with watchers(plan_of(self.bench, peer, WATCHES, users=1, settle_seconds=0.1), peer.name) as held:
+            for order in (Order.OPEN, Order.EVENT, Order.CLOSE):
+                held.obey(order)
+        return WATCHES
 
 
 def asked(peer: Running, workload: Workload, status: int = 200) -> int:
@@ -112,11 +129,3 @@ def plan(peer: Running, workload: Workload, status: int) -> Plan:
         ca_file=peer.ca,
         status=status,
     )
-
-
-def watched(bench: Bench, peer: Running) -> int:
-    """Watches opened, an event to all, and closed; raises Unusable."""
-    with watchers(plan_of(bench, peer, WATCHES, settle_seconds=0.1), peer.name) as held:
-        for order in (Order.OPEN, Order.EVENT, Order.CLOSE):
-            held.obey(order)
-    return WATCHES

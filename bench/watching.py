@@ -140,14 +140,14 @@ def event_to_all(bench: Bench, peer: Running, held: Watchers) -> tuple[list[Stag
         return events, asked.result()
 
 
-def plan_of(bench: Bench, peer: Running, watches: int, settle_seconds: float = 1.0) -> WatchPlan:
-    """Watches of 100 users."""
+def plan_of(bench: Bench, peer: Running, watches: int, *, users: int = 100, settle_seconds: float = 1.0) -> WatchPlan:
+    """Watches of so many users in turn."""
     roles = [*USUAL_ROLES, STREAMS.role]
     return WatchPlan(
         port=peer.port if peer.pid else bench.upstreams.streams,
         stream_port=bench.upstreams.streams,
         path=peer.path(STREAMS.prefix, streams.WATCH),
-        tokens=[bench.issuer.token(f"user-{number:03}", roles) for number in range(100)],
+        tokens=[bench.issuer.token(f"user-{number:03}", roles) for number in range(users)],
         watches=watches,
         pids=peer.pids,
         settle_seconds=settle_seconds,

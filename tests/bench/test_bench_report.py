@@ -43,7 +43,7 @@ WATCHES = [
     WatchSample(True, 0, "mosk-proxy", 1000, 50_000, 70_000, 52_000, 70_700, 2.0, [0.2, 0.4, 0.3], 1.0, 3.0),
     WatchSample(True, 0, DIRECT, 1000, 0, 0, 0, 0, 1.0, [0.1], 0.5, 0.5),
 ]
-MEMORY = [MemorySample(True, "mosk-proxy", 60.0 * minute, 90_000 + 10 * minute, 100 * minute) for minute in range(-2, 11)]
+MEMORY = [MemorySample(True, "mosk-proxy", 60.0 * minute, 90_000 + 10 * minute, 100 * minute) for minute in range(-2, 21)]
 
 
 def results(samples: list[Sample] = SAMPLES) -> Results:
@@ -104,7 +104,7 @@ def test_memory_of_a_watch_is_what_was_added_by_all() -> None:
 
 def test_memory_under_load_is_counted_from_the_end_of_the_warm_up() -> None:
     [row] = lines(table("Memory"))
-    assert (row["minutes"], row["answers"]) == ("10.0", "1,000")
+    assert (row["minutes"], row["answers"]) == ("20.0", "2,000")
     assert row["KB a minute"] == "+10 ± 0, not flat"
 
 
