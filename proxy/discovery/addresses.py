@@ -2,12 +2,17 @@
 
 Whoever names a server may also own its zone: a name that was fine a second ago may lead to loopback now (DNS rebinding). So a name is
 resolved for each connection, every address is judged, and what was judged is what is dialled.
+
+A zone may also never answer, and nobody can call back a thread that asks the system's resolver: these names have threads of their own,
+so that they are late for each other alone.
 """
 
 import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, TypeAlias
 
 from proxy.directory.allowed_hosts import AllowedHosts
@@ -22,6 +27,7 @@ LookUp: TypeAlias = Callable[[str], Awaitable[Sequence[str]]]
 # Any will do: a datagram socket that connects sends nothing.
 _SOME_PORT: Final = 9
 _MOST_NAMES: Final = 10_000
+_RESOLVERS: Final = 8
 
 
 class Addresses:
@@ -29,7 +35,7 @@ class Addresses:
 
     def __init__(self, allowed: AllowedHosts, look_up: LookUp | None = None) -> None:
         self._allowed = allowed
-        self._look_up = look_up or _resolve
+        self._look_up = look_up or partial(_resolve, ThreadPoolExecutor(_RESOLVERS, "resolve"))
         self._told = Once(log, _MOST_NAMES)
 
     async def permitted(self, host: str) -> Sequence[str]:
@@ -56,6 +62,7 @@ def is_own_address(address: str) -> bool:
         return False
 
 
-async def _resolve(host: str) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+async def _resolve(resolvers: ThreadPoolExecutor, host: str) -> Sequence[str]:
+    asked = partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(resolvers, asked)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))

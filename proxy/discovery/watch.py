@@ -60,6 +60,8 @@ class ClusterWatch:
         self._known = _Known()
         self._version: str | None = None
         self._is_ready = False
+        # Whether there is something that was not handed on, be it that there is nothing.
+        self._is_owing = True
         self._heard_at: float | None = None
         self._failing_since: float | None = None
         self._last_error: str | None = None
@@ -120,6 +122,8 @@ class ClusterWatch:
                 async for page in pages:
                     for item in page.items:
                         found.put(read_item(item, self.settings.bounds.object_bytes))
+                        # Requests must not wait for a page of the largest objects.
+                        await asyncio.sleep(0)
                     version = page.metadata.resource_version
                     if len(found.records) > self.settings.bounds.clusters:
                         raise ReadError(f"{self.settings.url}: more than {self.settings.bounds.clusters} clusters")
@@ -128,9 +132,10 @@ class ClusterWatch:
         before, self._known = self._known.records, found
         found.forget_others()
         self._note_success()
-        if found.records != before or not self._is_ready:
-            self._is_ready = True
+        self._is_owing = self._is_owing or found.records != before
+        if self._is_owing:
             self._hand_on()
+        self._is_ready = True
         return version
 
     async def _watch(self, version: str) -> None:
@@ -157,6 +162,7 @@ class ClusterWatch:
             ref = cluster_ref(document) if event.type == "DELETED" else None
             has_changed = ref is not None and self._known.drop(ref)
         self._version = version_of(document) or self._version
+        self._is_owing = self._is_owing or has_changed
         if has_changed and self._next_batch is None:
             self._next_batch = asyncio.get_running_loop().call_later(self._rhythm.batch, self._hand_on)
 
@@ -165,6 +171,7 @@ class ClusterWatch:
             self._next_batch.cancel()
             self._next_batch = None
         self._publish(dict(self._known.records))
+        self._is_owing = False
 
     def _note_success(self) -> None:
         self._heard_at = time.monotonic()
