@@ -143,14 +143,14 @@ async def test_one_changed_cluster_among_a_thousand_takes_next_to_no_time(server
     servers.take(known)
     assert len(servers.pools) == 6000
     seconds = []
-    for last in range(1, 20):
+    for last in range(1, 10):
         changed = {**known, **records(record("c-500", f"10.0.2.{last}", **five))}
         began = time.perf_counter()
         assert servers.take(changed)
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 0.005
     # Another list of the same: each record is another object.
-    again = records(*(record(f"c-{number}", "10.0.2.19" if number == 500 else "10.0.1.100", **five) for number in range(1000)))
+    again = records(*(record(f"c-{number}", "10.0.2.9" if number == 500 else "10.0.1.100", **five) for number in range(1000)))
     began = time.perf_counter()
     assert not servers.take(again)
     assert time.perf_counter() - began < 0.05

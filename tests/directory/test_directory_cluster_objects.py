@@ -174,7 +174,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(JSON, st.sampled_from(["metadata", "spec", "status", "kind", "apiVersion"]), JSON)
 def test_whatever_it_holds_reading_ends_with_a_value(document, member, value):
     for found in (read_cluster(document), read_cluster(cluster(**{member: value})), read_cluster(cluster(provider_status=value))):
