@@ -22,10 +22,14 @@ WITHOUT_A_MIRROR = {
     "proxy/identity/principal.py": "values without behaviour",
     "proxy/policy/decision.py": "values without behaviour",
     "proxy/routing/target.py": "values without behaviour",
+    "proxy/app/working.py": "the life of a worker; tests/app/test_app_supervising.py starts and ends it",
     "proxy/app/serving.py": "the life of the process; tests/cli/test_cli_serve.py starts and ends it",
     "proxy/app/site.py": "every door of tests/edge_door.py is built by it, and its reloads are in tests/edge/test_edge_gateway.py",
     "proxy/edge/transaction.py": "joins the gateway, the connection and the record, each with its own file of transcripts",
     "proxy/issuers/settings.py": "values without behaviour",
+    "proxy/sessions/settings.py": "values without behaviour",
+    "proxy/sessions/redis_scripts.py": "the steps of the Redis store, whose tests run them in a real server",
+    "proxy/sessions/sqlite_statements.py": "the statements of the SQLite store, whose tests run them",
     "proxy/demo": "stand-ins for other people's servers: their clients test them, kubectl and the proxy",
 }
 
