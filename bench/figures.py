@@ -151,7 +151,7 @@ def series(samples: Iterable[Sample], peer: str, figure: Callable[[Sample], floa
 
 def over(mine: Series, base: Series) -> Series:
     """How often `base` fits into `mine`: only figures of the same round are compared."""
-    return {number: value / base[number] for number, value in mine.items() if base.get(number)}
+    return {number: value / base[number] for number, value in mine.items() if base.get(number, 0.0) > 0}
 
 
 def minus(mine: Series, base: Series) -> Series:

@@ -125,7 +125,6 @@ class Bench:
             self.missing[name] = str(reason)
             return None
         self.versions[name] = peer.version
-        self.notes |= {name: EXEMPT[peer.judges]} if peer.judges in EXEMPT else {}
         try:
             found = stack.enter_context(running(peer, site.folder / f"{name}.err", site.certificate_file if tls else None))
             check(found, self.probes(peer, found, site.clusters[0]), BODY)
@@ -133,6 +132,8 @@ class Bench:
             told = str(reason).replace(f"{site.folder}/", "")
             self.missing[f"{name} in {scenario.name} ({listener(tls=tls)})"] = told
             return None
+        if peer.judges in EXEMPT:
+            self.notes[name] = EXEMPT[peer.judges]
         return found
 
     def probes(self, peer: Peer, found: Running, cluster: Cluster) -> list[Probe]:

@@ -96,3 +96,8 @@ def test_the_warm_up_and_a_handful_of_samples_tell_no_slope() -> None:
     warm_up = [MemorySample(True, "a", -1.0 - number, 1, 0) for number in range(40)]
     assert Slope.of(warm_up + memory([1.0] * 19)) is None
     assert Slope.of(warm_up + memory([1.0] * 20)) == Slope(0.0, 0.0)
+
+
+def test_what_is_below_nothing_is_no_base() -> None:
+    """Added latency may come out negative: the direct way happened to be slower."""
+    assert over({0: 1.0, 1: 1.0, 2: 1.0}, {0: -0.1, 1: 0.0, 2: 0.5}) == {2: 2.0}
