@@ -21,7 +21,7 @@ _MAX_HEADER_BYTES = 8_192  # an `x5c` chain, which is ignored, takes five thousa
 _MAX_SIGNATURE_BYTES = 2_732  # RSA with 16,384 bits
 _MAX_KEY_ID_CHARACTERS = 256
 
-_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+IDENTITY_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 # Header parameters that change what the token means: extensions (RFC 7515 section 4.1.11), unencoded payload (RFC 7797), a token
 # inside the token (RFC 7519 section 5.2), compression. Keys in the header (jwk, jku, x5c, x5u) are never looked at.
 _REFUSED_PARAMETERS = ("crit", "b64", "cty", "zip")
@@ -67,8 +67,8 @@ _base64 = msgspec.json.Decoder(bytes)
 _issuer = msgspec.json.Decoder(_Issuer)
 
 
-def read(token: bytes, algorithms: Collection[str]) -> CompactToken:
-    """Split a token and check its header; raises Unauthenticated."""
+def read(token: bytes, algorithms: Collection[str], types: Collection[str] = IDENTITY_TYPES) -> CompactToken:
+    """Split a token and check its header, whose `typ` must be one of `types` (in lower case); raises Unauthenticated."""
     if len(token) > MAX_TOKEN_BYTES:
         raise Unauthenticated("token too long")
     header, _, rest = token.partition(b".")
@@ -76,7 +76,7 @@ def read(token: bytes, algorithms: Collection[str]) -> CompactToken:
     if not dot or b"." in payload or len(header) > _MAX_HEADER_BYTES or len(signature) > _MAX_SIGNATURE_BYTES:
         raise Unauthenticated("token malformed", detail="not a signed token in compact form")
     parameters = _json_object(header, part="header")
-    algorithm, key_id = _checked_header(parameters, algorithms)
+    algorithm, key_id = _checked_header(parameters, algorithms, types)
     return CompactToken(algorithm, key_id, token[: len(header) + 1 + len(payload)], payload, signature)
 
 
@@ -110,7 +110,7 @@ def decode_base64url(text: bytes) -> bytes:
     return _base64.decode(b'"%b%b"' % (text.replace(b"-", b"+").replace(b"_", b"/"), b"=" * (-len(text) % 4)))
 
 
-def _checked_header(parameters: dict[str, Any], algorithms: Collection[str]) -> tuple[str, str | None]:
+def _checked_header(parameters: dict[str, Any], algorithms: Collection[str], types: Collection[str]) -> tuple[str, str | None]:
     algorithm = parameters.get("alg")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise Unauthenticated("token algorithm not accepted", detail=f"alg {algorithm!r:.80}")
@@ -118,7 +118,7 @@ def _checked_header(parameters: dict[str, Any], algorithms: Collection[str]) -> 
     if refused:
         raise Unauthenticated("token header not accepted", detail=f"header parameter {refused[0]}")
     token_type = parameters.get("typ", "JWT")
-    if not isinstance(token_type, str) or token_type.lower() not in _TYPES:
+    if not isinstance(token_type, str) or token_type.lower() not in types:
         raise Unauthenticated("token type not accepted", detail=f"typ {token_type!r:.80}")
     return algorithm, _checked_key_id(parameters)
 

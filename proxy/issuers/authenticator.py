@@ -11,7 +11,7 @@ them goes, and refusals, for ten seconds, so that a flood of one bad token costs
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -37,6 +37,15 @@ _PASSING: Final = frozenset({"token not yet valid"})
 class _Verified(NamedTuple):
     identity: Identity
     key: PublicKey
+
+
+class SignedClaims(NamedTuple):
+    """What `issuer` says in a token that it has signed with `key`, by `algorithm`; not judged any further."""
+
+    claims: tokens.Claims
+    issuer: IssuerSettings
+    key: PublicKey
+    algorithm: str
 
 
 class _Refused(NamedTuple):
@@ -123,6 +132,20 @@ class Authenticator:
                 return found
             await found.ask(deadline)
 
+    async def signed_claims(self, token: bytes, types: Collection[str]) -> SignedClaims:
+        """Return what one of the issuers says in a token, whomever it speaks for, after asking for keys if need be.
+
+        `types` are the accepted `typ` of its header, in lower case. Nothing is remembered; raises as `known` does.
+        Only signature and `iss` are checked.
+        """
+        deadline = asyncio.get_running_loop().time() + self._patience
+        compact = tokens.read(token, self._algorithms, types)
+        while True:
+            found = self._signed(compact)
+            if isinstance(found, SignedClaims):
+                return found
+            await found.ask(deadline)
+
     def _judge(self, token: bytes) -> Identity | IssuerKeys:
         digest = sha256(token).digest()
         now = self._clock()
@@ -151,7 +174,14 @@ class Authenticator:
 
     def _never_seen(self, token: bytes, digest: bytes, now: float) -> Identity | IssuerKeys:
         self.counters.misses += 1
-        compact = tokens.read(token, self._algorithms)
+        found = self._signed(tokens.read(token, self._algorithms))
+        if isinstance(found, IssuerKeys):
+            return found
+        identity = claims.identity(found.claims, token, found.issuer.rules, now)
+        self._remember(digest, _Verified(identity, found.key))
+        return identity
+
+    def _signed(self, compact: tokens.CompactToken) -> SignedClaims | IssuerKeys:
         lacking: list[IssuerKeys] = []
         refusal = "signing key not known"
         for issuer in self._issuers:
@@ -166,9 +196,7 @@ class Authenticator:
                 # Not yet the last word: one key may serve two issuers, a realm that is reached under two names.
                 refusal = "token issuer not accepted"
             else:
-                identity = claims.identity(verified, token, issuer.settings.rules, now)
-                self._remember(digest, _Verified(identity, key))
-                return identity
+                return SignedClaims(verified, issuer.settings, key, compact.algorithm)
         asked = _whom_to_ask(compact, lacking)
         if asked is None:
             raise Unauthenticated(refusal, detail=f"{compact.algorithm} by key {compact.key_id!r:.80}")

@@ -21,7 +21,7 @@ from proxy.issuers.keys import KeySet, UnusableKeySet, parse_key_set
 from proxy.issuers.settings import IssuerSettings
 
 _MAX_DOCUMENT_BYTES: Final = 1 << 20
-_WELL_KNOWN: Final = "/.well-known/openid-configuration"
+WELL_KNOWN: Final = "/.well-known/openid-configuration"
 
 
 class KeysUnavailable(Exception):
@@ -72,9 +72,9 @@ class DiscoveredKeys:
     async def read(self) -> KeySet:
         async with self._session() as session:
             # OpenID Connect Discovery 1.0 section 4: a terminating slash of the issuer is removed first.
-            address = self._settings.issuer.removesuffix("/") + _WELL_KNOWN
-            jwks_uri = self._jwks_uri(await _fetch(session, address), address)
-            document = await _fetch(session, jwks_uri)
+            address = self._settings.issuer.removesuffix("/") + WELL_KNOWN
+            jwks_uri = self._jwks_uri(await fetch_document(session, address), address)
+            document = await fetch_document(session, jwks_uri)
         try:
             return parse_key_set(document, self._settings.rules.algorithms)
         except UnusableKeySet as error:
@@ -109,18 +109,20 @@ class DiscoveredKeys:
         return metadata.jwks_uri
 
 
-async def _fetch(session: aiohttp.ClientSession, address: str) -> bytes:
-    _require_protected(address)
+async def fetch_document(session: aiohttp.ClientSession, address: str) -> bytes:
+    """Return what is at an address of an issuer; raises KeysUnavailable."""
+    require_protected(address)
     try:
         async with session.get(address, allow_redirects=False, headers={"Accept-Encoding": "identity"}) as answer:
             if answer.status != HTTPStatus.OK:
                 raise KeysUnavailable(f"{address}: answered {answer.status}")
-            return await _bounded(answer, address)
+            return await bounded_body(answer, address)
     except (aiohttp.ClientError, OSError) as error:
-        raise KeysUnavailable(f"{address}: {_one_line(error)}") from error
+        raise KeysUnavailable(f"{address}: {one_line(error)}") from error
 
 
-async def _bounded(answer: aiohttp.ClientResponse, address: str) -> bytes:
+async def bounded_body(answer: aiohttp.ClientResponse, address: str) -> bytes:
+    """Return the body of an answer that is not too long; raises KeysUnavailable."""
     body = bytearray()
     async for chunk in answer.content.iter_any():
         body += chunk
@@ -129,7 +131,8 @@ async def _bounded(answer: aiohttp.ClientResponse, address: str) -> bytes:
     return bytes(body)
 
 
-def _require_protected(address: str) -> None:
+def require_protected(address: str) -> None:
+    """Raise KeysUnavailable unless an address is https, or http to this machine."""
     try:
         url = URL(address)
     except ValueError as error:
@@ -149,5 +152,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an error says, fit for a log."""
     return str(error).partition("\n")[0][:200] or type(error).__name__

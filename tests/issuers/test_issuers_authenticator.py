@@ -371,3 +371,27 @@ async def test_run_ends_when_it_is_cancelled_and_leaves_no_task():
             names = {task.get_name() for task in asyncio.all_tasks() - before}
             assert f"keys of {issuer.url}" in names
         assert asyncio.all_tasks() - before == set()
+
+
+async def test_claims_of_another_type_are_read_after_signature_and_issuer_alone():
+    async with serving(Issuer()) as issuer, running(issuer.settings()) as authenticator:
+        header = {"alg": "RS256", "typ": "Logout+JWT", "kid": "first"}
+        token = mint(issuer.url, header=header, events={}, aud="whoever", exp=1)
+        found = await authenticator.signed_claims(token, {"logout+jwt"})
+        assert (found.issuer, found.algorithm, found.claims["aud"]) == (issuer.settings(), "RS256", "whoever")
+        assert authenticator.counters.hits == 0
+        with pytest.raises(Unauthenticated, match="type not accepted"):
+            await authenticator.signed_claims(mint(issuer.url), {"logout+jwt"})
+        with pytest.raises(Unauthenticated, match="type not accepted"):
+            await authenticator.verify(token)
+        with pytest.raises(Unauthenticated, match="signature not valid"):
+            await authenticator.signed_claims(token[:-20] + b"A" * 20, {"logout+jwt"})
+        with pytest.raises(Unauthenticated, match="issuer not accepted"):
+            await authenticator.signed_claims(mint("https://other.example", header=header), {"logout+jwt"})
+
+
+async def test_claims_of_another_type_wait_for_keys_like_any_token():
+    async with serving(Issuer()) as issuer, running(issuer.settings()) as authenticator:
+        assert (await authenticator.signed_claims(mint(issuer.url), {"jwt"})).claims["sub"] == "f150d839"
+        issuer.keys = key_set(jwk("first"), jwk("second"))
+        assert (await authenticator.signed_claims(mint(issuer.url, "second"), {"jwt"})).claims["sub"] == "f150d839"

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from loopback_issuer import Issuer, jwk, key_set, serving
 
 from proxy.identity.claims import IssuerRules
-from proxy.issuers.discovery import KeysUnavailable, _one_line, key_source
+from proxy.issuers.discovery import KeysUnavailable, one_line, key_source
 from proxy.issuers.settings import IssuerSettings
 
 
@@ -155,7 +155,7 @@ async def test_an_answer_that_breaks_off_is_refused():
     [(OSError("a\nb"), "a"), (OSError(), "OSError"), (OSError("x" * 500), "x" * 200)],
 )
 def test_an_error_is_told_in_one_line(error, line):
-    assert _one_line(error) == line
+    assert one_line(error) == line
 
 
 async def test_nobody_listens():

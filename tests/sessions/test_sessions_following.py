@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from worker import Streams, contents, identity, running, until, worker_of
+from session_worker import Streams, contents, identity, running, until, worker_of
 
 from proxy.sessions.following import Rhythm
 from proxy.sessions.redis_store import RedisStore

@@ -2,7 +2,7 @@ import asyncio
 import stat
 
 import pytest
-from worker import QUICK, contents, identity, until
+from session_worker import QUICK, contents, identity, until
 
 from proxy.sessions.opening import keys_of, opened
 from proxy.sessions.redis_server import RedisServer

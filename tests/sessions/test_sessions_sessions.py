@@ -1,5 +1,5 @@
 import pytest
-from worker import ISSUER, SEALER, Streams, contents, identity, worker_of
+from session_worker import ISSUER, SEALER, Streams, contents, identity, worker_of
 
 from proxy.sessions.record import open_contents, seal_contents
 from proxy.sessions.sealing import Sealer
