@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from loopback_issuer import Issuer, jwk, key_set, serving
 
 from proxy.identity.claims import IssuerRules
-from proxy.issuers.discovery import KeysUnavailable, one_line, key_source
+from proxy.issuers.discovery import KeysUnavailable, key_source, one_line
 from proxy.issuers.settings import IssuerSettings
 
 
