@@ -209,6 +209,8 @@ def profile(
     """What one proxied GET costs mosk-proxy in instructions, function calls or system calls, or where its time goes."""
     try:
         [chosen] = scenarios.named([scenario])
+        if chosen.way is not scenarios.Way.REQUESTS or chosen.status != 200:
+            raise Broken(f"{scenario} is not made of GETs that are let through")
         with upstream() as port, tempfile.TemporaryDirectory(prefix="mosk-proxy-bench-") as folder:
             subject = Subject(Path(folder), chosen, port, tls=tls)
             tables = sampled(samples(subject)) if kind is Kind.SAMPLES else counted(kind, COUNTERS[kind](subject))

@@ -64,6 +64,7 @@ class Column:
 
 
 CPU = Column("CPU µs/request", attrgetter("cpu_us"), 1, compared=True)
+PER_CORE = Column("per core second", lambda sample: 1e6 / sample.cpu_us if sample.cpu_us else None, 0)
 KERNEL = Column("kernel %", lambda sample: 100 * sample.system_share, 0)
 PER_SECOND = Column("requests/s", lambda sample: sample.answers / sample.seconds, 0)
 BUSY = Column("core busy %", lambda sample: 100 * sample.busy, 0)
@@ -77,7 +78,7 @@ SAMPLE_TABLES: tuple[tuple[str, Callable[[Sample], bool], tuple[Column, ...]], .
     (
         "CPU time per request",
         lambda sample: sample.p50_ms is None and not sample.answer_bytes and not sample.split,
-        (CPU, KERNEL, PER_SECOND, BUSY, RESIDENT),
+        (CPU, PER_CORE, KERNEL, PER_SECOND, BUSY, RESIDENT),
     ),
     ("Added latency at 500 requests/s", lambda sample: sample.p50_ms is not None, (P50, P99, P999, CPU, RESIDENT)),
     ("Bytes carried", lambda sample: bool(sample.answer_bytes), (BULK, MEGABYTES, BUSY, RESIDENT)),

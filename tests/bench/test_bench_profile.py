@@ -1,6 +1,10 @@
 """Counts are read from what the tools write."""
 
+import pytest
+from typer.testing import CliRunner
+
 from bench.counts import costs, difference, own, strace_counts, within
+from bench.profile import app
 
 CALLGRIND = """\
 version: 1
@@ -67,3 +71,10 @@ def test_samples_by_line_count_the_innermost() -> None:
 
 def test_samples_by_function_count_a_recursion_once() -> None:
     assert within(STACKS) == {"run in asyncio/runners.py": 100, "read in a.py": 100, "parse in a.py": 50}
+
+
+@pytest.mark.parametrize("scenario", ["download", "refused-403", "watches"])
+def test_only_requests_that_are_let_through_can_be_profiled(scenario: str) -> None:
+    outcome = CliRunner().invoke(app, ["calls", "--scenario", scenario])
+    assert outcome.exit_code == 1
+    assert outcome.output == f"bench: {scenario} is not made of GETs that are let through\n"

@@ -73,6 +73,7 @@ def test_ratios_are_medians_of_rounds_and_not_ratios_of_medians() -> None:
     ours, envoy, _ = lines(table("CPU time"))
     assert ours["CPU µs/request"] == "50.0 (40.0\N{EN DASH}90.0)"
     assert ours["mosk-proxy / it"] == ""
+    assert ours["per core second"] == "20,000 (11,111\N{EN DASH}25,000)"
     assert envoy["mosk-proxy / it"] == "0.50 (0.50\N{EN DASH}0.90)"
 
 
