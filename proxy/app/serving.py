@@ -10,7 +10,10 @@ from typing import Final
 import uvloop
 from aiohttp import http_parser
 
+from proxy.app.ending import drain, in_one_line
 from proxy.app.running import RunningProxy, running
+from proxy.app.supervising import supervise
+from proxy.operations.supervisor_rules import USUAL_PACE, Pace
 from proxy.settings import Settings, SettingsError
 
 log = logging.getLogger("mosk_proxy")
@@ -18,23 +21,23 @@ log = logging.getLogger("mosk_proxy")
 _FAILED: Final = 1
 
 
-def serve(settings: Settings, config_path: Path) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status. What prevents the start is told in one line."""
+def serve(settings: Settings, config_path: Path, pace: Pace = USUAL_PACE) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. What prevents the start is told in one line.
+
+    `pace` is how the supervisor of several workers keeps time.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         _require_compiled_parser()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, config_path))
+        if settings.workers > 1:
+            supervise(settings, config_path, pace)
+        else:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(settings, config_path))
     except (OSError, RuntimeError, SettingsError) as error:
-        print(f"mosk-proxy: {_in_one_line(error)}", file=sys.stderr)  # noqa: T201 (what a command line is for)
+        print(f"mosk-proxy: {in_one_line(error)}", file=sys.stderr)  # noqa: T201 (what a command line is for)
         return _FAILED
     return 0
-
-
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
 
 
 def _require_compiled_parser() -> None:
@@ -48,9 +51,7 @@ async def _serve(settings: Settings, config_path: Path) -> None:
         stop = _obey_signals(proxy)
         log.info("serving on %s as %s; probes and metrics on %s", proxy.url, settings.public_url, proxy.admin_url)
         await stop.wait()
-        timeouts = proxy.reloader.settings.timeouts
-        log.info("draining: %s s of service, then at most %s s", timeouts.drain_delay_seconds, timeouts.drain_seconds)
-        await proxy.edge.drain(timeouts.drain_delay_seconds, timeouts.drain_seconds)
+        await drain(proxy)
     log.info("stopped")
 
 

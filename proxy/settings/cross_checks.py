@@ -16,7 +16,6 @@ from proxy.settings.scalars import is_exposed
 
 # Each key with the values that ask for nothing; an absent or null one never does.
 _NOT_IN_THIS_RELEASE: Mapping[str, frozenset[str]] = {
-    "workers": frozenset({"1"}),
     "sign_in": frozenset(),
     "tracing.otlp_endpoint": frozenset(),
 }

@@ -42,11 +42,11 @@ def catches(pid: int, wanted: signal.Signals) -> bool:
 
 
 def test_problems_prevent_the_start_and_are_told_one_a_line(config, capsys):
-    config.write_text(TEXT + "workers: 3\nhost: []\n")
+    config.write_text(TEXT + "workers: 0\nhost: []\n")
     assert main(["serve", "--config", str(config)]) == 1
     assert capsys.readouterr().err.splitlines() == [
+        f"{config}: workers: must be greater than or equal to 1",
         f"{config}: host: unknown key: did you mean hosts?",
-        f"{config}: workers: is not available in this release: leave it out",
     ]
 
 
@@ -65,6 +65,8 @@ def test_it_warns_serves_and_ends_with_status_0_when_told_to(config):
             )
             while not catches(process.pid, signal.SIGTERM):
                 time.sleep(0.01)
+            # One worker needs no supervisor.
+            assert Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() == ""
             os.kill(process.pid, signal.SIGTERM)
             assert process.wait(timeout=10) == 0
         finally:

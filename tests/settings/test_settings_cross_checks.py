@@ -9,7 +9,6 @@ BASE = "public_url: https://entry.example\n" + ISSUERS
 @pytest.mark.parametrize(
     ("block", "expected"),
     [
-        ("workers: 2", ["workers: is not available in this release: leave it out"]),
         ("sign_in: {issuer: 'https://keycloak.example', client_id: mosk-proxy}", ["sign_in: is not available in this release: leave it out"]),
         ("sign_in: {issuer: 'https://other.example', client_id: mosk-proxy}", [
             "sign_in: is not available in this release: leave it out",
@@ -48,7 +47,7 @@ def test_what_is_wrong_between_blocks(problems, block, expected):
     "block",
     [
         "workers: 1",
-        "workers: '1'",
+        "workers: '2'",
         "sign_in: null",
         "discovery: {enabled: false}",
         "discovery: {enabled: no}",

@@ -27,7 +27,7 @@ def test_settings_do_not_change():
             "listen.address: not an IP address such as 127.0.0.1, 0.0.0.0 or ::",
             "listen.port: must be less than or equal to 65535",
         ]),
-        ("workers: 0", ["workers: must be greater than or equal to 1", "workers: is not available in this release: leave it out"]),
+        ("workers: 0", ["workers: must be greater than or equal to 1"]),
         ("hosts: [Entry.example]", ["hosts[0]: not a host name: lower case, without scheme, port, path and trailing dot"]),
         ("hosts: entry.example", ["hosts: must be a list"]),
         ("trusted_proxies: [10.0.0.1/8]", ["trusted_proxies[0]: not a network such as 10.0.0.0/8 (10.0.0.1/8 has host bits set)"]),
