@@ -208,9 +208,7 @@ def profile(
 ) -> None:
     """What one proxied GET costs mosk-proxy in instructions, function calls or system calls, or where its time goes."""
     try:
-        [chosen] = scenarios.named([scenario])
-        if chosen.way is not scenarios.Way.REQUESTS or chosen.status != 200:
-            raise Broken(f"{scenario} is not made of GETs that are let through")
+        chosen = of_gets(scenario)
         with upstream() as port, tempfile.TemporaryDirectory(prefix="mosk-proxy-bench-") as folder:
             subject = Subject(Path(folder), chosen, port, tls=tls)
             tables = sampled(samples(subject)) if kind is Kind.SAMPLES else counted(kind, COUNTERS[kind](subject))
@@ -221,6 +219,14 @@ def profile(
     console = Console(width=None if sys.stdout.isatty() else 160)
     for heading, counts in tables.items():
         console.print(table(heading, counts, top))
+
+
+def of_gets(name: str) -> scenarios.Scenario:
+    """A scenario by name; raises KeyError, and Broken for one that is not made of requests which this module can send."""
+    [chosen] = scenarios.named([name])
+    if chosen.way is not scenarios.Way.REQUESTS or chosen.status != 200:
+        raise Broken(f"{name} is not made of GETs that are let through")
+    return chosen
 
 
 def sampled(stacks: Sequence[str]) -> dict[str, Counts]:
