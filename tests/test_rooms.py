@@ -16,6 +16,7 @@ PURE = next(contract for contract in CONTRACTS if contract["name"] == "pure room
 WITHOUT_A_MIRROR = {
     "proxy/__main__.py": "one call; the tests of the command line start it",
     "proxy/errors.py": "classes without behaviour; what they turn into is tested in edge/answers",
+    "proxy/console/visit.py": "values without behaviour",
     "proxy/directory/upstream.py": "values without behaviour",
     "proxy/discovery/settings.py": "values without behaviour",
     "proxy/edge/verdict.py": "values without behaviour",
