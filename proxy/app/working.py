@@ -56,7 +56,8 @@ async def _work(settings: Settings, config_path: Path, inherited: Inherited, soc
                 proxy.edge.tasks.start(_beat(proxy, duty.channel, beat_seconds), "beat")
                 duty.begin(proxy, executor)
                 await duty.end.wait()
-                await drain(proxy)
+                if not duty.hurries:
+                    await drain(proxy)
                 duty.leave()
     except (OSError, RuntimeError, SettingsError) as error:
         duty.channel.send(Failed(in_one_line(error)))
@@ -77,11 +78,15 @@ async def _beat(proxy: RunningProxy, channel: Channel, seconds: float) -> None:
 
 
 class _Duty:
-    """What the supervisor wants; an order that comes before the proxy runs is obeyed when it does. `end` is set by any that ends."""
+    """What the supervisor wants; an order that comes before the proxy runs is obeyed when it does.
+
+    `end` is set by any order that ends, `hurries` is true after one that ends now.
+    """
 
     def __init__(self) -> None:
         self.channel = Channel(self._receive)
         self.end = asyncio.Event()
+        self.hurries = False
         self._orders: set[Order] = set()
         self._proxy: RunningProxy | None = None
         self._executor: Executor | None = None
@@ -106,6 +111,7 @@ class _Duty:
             case Order.DRAIN:
                 self.end.set()
             case Order.HURRY:
+                self.hurries = True
                 self.end.set()
                 if proxy is not None:
                     proxy.edge.hurry()

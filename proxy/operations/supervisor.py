@@ -22,8 +22,8 @@ from proxy.operations.supervisor_worker import News, Worker
 log = logging.getLogger("mosk_proxy.supervisor")
 
 
-class StartError(RuntimeError):
-    """A slot's first worker could not serve, for a reason in one line."""
+class SupervisorError(RuntimeError):
+    """Why there are no workers, in one line: the first one of a slot could not serve, or the fork server has ended."""
 
 
 @dataclass(eq=False, slots=True)
@@ -61,7 +61,7 @@ class Supervisor:
         return self._stop.is_set()
 
     async def run(self) -> None:
-        """Keep all slots until `stop`, and until every worker has ended; raises StartError."""
+        """Keep all slots until `stop`, and until every worker has ended; raises SupervisorError."""
         try:
             with self._forks.listening():
                 async with asyncio.TaskGroup() as group:
@@ -71,7 +71,7 @@ class Supervisor:
             for worker in self._workers():
                 await worker.hang_up()
         if self._failure is not None:
-            raise StartError(self._failure)
+            raise SupervisorError(self._failure)
 
     def stop(self) -> None:
         """Let all workers drain; a second call ends them now."""
@@ -86,6 +86,8 @@ class Supervisor:
         back_off = BackOff(self._pace)
         while not self._stop.is_set():
             worker, end = await self._employ(slot)
+            if self._failure is not None:
+                return  # the one line is told by whoever started us
             if self._stop.is_set():
                 log.info("worker %d %s", slot.number, end)
             elif not slot.has_served:

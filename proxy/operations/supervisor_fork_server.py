@@ -22,6 +22,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, Protocol
@@ -52,8 +53,11 @@ class Source(Protocol):
 def fork_server(source: Source, end_seconds: float = END_SECONDS) -> Iterator[socket.socket]:
     """Fork the process that forks workers; yields the stream to it, and waits for its end and that of all workers.
 
-    To be entered before there is a thread or an event loop. `end_seconds` is how long workers may take to end in order.
+    To be entered before there is a thread or an event loop; raises RuntimeError when there is a thread. `end_seconds` is how long
+    workers may take to end in order.
     """
+    if threading.active_count() > 1:
+        raise RuntimeError("a thread was started before the workers: a fork would copy its locks and not the thread")
     ours, theirs = socket.socketpair()
     with ours, theirs:
         pid = os.fork()

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from itertools import count
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from proxy.operations.supervisor_channel import (
     Answer,
@@ -19,6 +19,9 @@ from proxy.operations.supervisor_channel import (
     Serving,
     Subject,
 )
+
+# It is all there already; a stray process that inherited the channel must not keep the slot empty.
+_LAST_WORDS_SECONDS: Final = 1.0
 
 News: TypeAlias = Serving | Reloaded
 
@@ -65,8 +68,9 @@ class Worker:
         return answer.result() if answer.done() else None
 
     async def last_words(self) -> None:
-        """Wait for what a process that has ended still had to say."""
-        await asyncio.wait((self._channel.lost,))
+        """Wait for what a process that has ended still had to say, and close."""
+        await asyncio.wait((self._channel.lost,), timeout=_LAST_WORDS_SECONDS)
+        await self._channel.close()
 
     async def hang_up(self) -> None:
         """Close the channel, which ends the worker."""

@@ -191,7 +191,7 @@ def test_a_reload_reaches_all_and_their_successors_even_when_the_file_is_broken_
     assert entry.statuses(KAAS) == {403}
     assert len(moved.read_text().splitlines()) == 16
     assert len(entry.audit_lines(16)) == 16, "the audit file was opened again"
-    time.sleep(0.2)  # a heartbeat tells that the reload was taken over
+    time.sleep(0.5)  # a heartbeat tells that the reload was taken over
     entry.config_file.write_text("public_url: [")
     os.kill(entry.supervised.workers()[0], signal.SIGKILL)
     entry.supervised.says("the configuration is not valid now")
@@ -235,7 +235,7 @@ def test_a_second_signal_ends_the_drain(make: Maker) -> None:
     wire.send(entry.head("GET", POD))
     assert entry.upstream.requests.get(timeout=5)
     entry.supervised.signal(signal.SIGTERM)
-    entry.supervised.says("draining")
+    assert until(lambda: len(entry.supervised.workers()) == 1)
     os.kill(entry.supervised.workers()[0], signal.SIGTERM)  # as to the whole group: counts for nothing
     time.sleep(0.1)
     assert session(entry.supervised.pid)

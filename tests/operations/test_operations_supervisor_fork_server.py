@@ -74,6 +74,24 @@ with fork_server(Source()) as sock:
     assert lines == ["True", "True"]
 
 
+def test_it_does_not_fork_where_there_are_threads():
+    lines, _ = outcome(
+        BEGINNING
+        + """
+import threading
+end = threading.Event()
+threading.Thread(target=end.wait).start()
+try:
+    with fork_server(Source()):
+        pass
+except RuntimeError as error:
+    print(error)
+end.set()
+"""
+    )
+    assert lines == ["a thread was started before the workers: a fork would copy its locks and not the thread"]
+
+
 def test_a_worker_that_breaks_takes_nobody_along():
     lines, errors = outcome(
         BEGINNING
