@@ -15,6 +15,9 @@ import pytest
 from app_supervised import Host, Supervised, get, session, until
 from edge_door import POD, Door, Issuer, Upstream, Wire, client_tls, write_authority, write_configuration, write_pair
 
+from proxy.app.supervising import WorkerSource
+from proxy.settings import load
+
 KAAS = "/kaas/api/v1/namespaces/team-a/events"
 TLS = {"certificate_file": "tls.crt", "key_file": "tls.key"}
 
@@ -271,7 +274,7 @@ def test_a_session_ticket_of_one_worker_resumes_in_the_other_also_when_the_certi
     first = entry.connect()
     first.send(entry.head("GET", POD))
     assert first.answer().status == 200
-    ticket = cast("ssl.SSLSocket", first.sock).session
+    ticket, old = cast("ssl.SSLSocket", first.sock).session, serial_number(first)
     write_pair(entry.config_file.parent)
     entry.supervised.signal(signal.SIGHUP)
     assert until(lambda: len([line for line in entry.supervised.lines if "reloaded: SIGHUP" in line]) == 2)
@@ -282,6 +285,38 @@ def test_a_session_ticket_of_one_worker_resumes_in_the_other_also_when_the_certi
             sock = client_tls().wrap_socket(plain, server_hostname="entry.example", session=ticket)
             assert sock.session_reused
             sock.close()
+    new = {serial_number(entry.connect()) for _ in range(12)}
+    assert len(new) == 1, "also the worker that came later has the new pair"
+    assert new != {old}
+
+
+def serial_number(wire: Wire) -> str:
+    certificate = cast("ssl.SSLSocket", wire.sock).getpeercert()
+    assert certificate is not None
+    return str(certificate["serialNumber"])
+
+
+def test_a_worker_that_starts_gets_what_the_files_say_then_or_what_was_valid_last(
+    prepare: Callable[..., tuple[Path, Upstream, Issuer]], caplog: pytest.LogCaptureFixture
+) -> None:
+    file, upstream, _ = prepare()
+    settings = load(file)
+    source = WorkerSource(settings, file, (), None, 1)
+    source.prepare()
+    assert source.settings is settings, "nothing has changed, nothing is read"
+    write_configuration(file, upstream, workers=3, hosts=["other.example"], listen={"port": 1, "tls": TLS}, audit={"path": None})
+    source.prepare()
+    assert source.settings.hosts == ("other.example",)
+    fixed = ("workers", "listen", "admin", "audit")
+    assert [getattr(source.settings, name) for name in fixed] == [getattr(settings, name) for name in fixed]
+    assert caplog.messages == []
+    file.write_text("public_url: [")
+    source.prepare()
+    assert source.settings.hosts == ("other.example",)
+    assert caplog.messages == ["the configuration is not valid now: a worker that starts gets the last one that was"]
+    write_configuration(file, upstream)
+    source.refresh()
+    assert source.settings.hosts == ()
 
 
 @pytest.mark.parametrize("listener", ["listen", "admin"])
