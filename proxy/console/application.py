@@ -74,7 +74,10 @@ class _Console:
         visitor, facts = self._visitor(request), self._facts()
         wanted = request.query.get("filter", "").strip()
         found = portal(facts, visitor.roles, wanted)
-        return self._page("portal", visitor, portal=found, wanted=wanted, public_url=facts.public_url)
+        has_kubelogin = facts.tokens is not None
+        return self._page(
+            "portal", visitor, portal=found, wanted=wanted, public_url=facts.public_url, has_kubelogin=has_kubelogin
+        )
 
     async def me(self, request: web.Request) -> web.Response:
         visitor = self._visitor(request)

@@ -6,6 +6,7 @@ from typing import Final
 
 from proxy.policy.permissions import Permissions
 from proxy.policy.roles import ROLE_PATTERNS, RoleSet, included_roles
+from proxy.policy.surfaces import CLUSTER_API, STACKLIGHT
 
 SURFACE_WORDS: Final[Mapping[str, str]] = {
     "self_review": "questions about one's own rights (kubectl auth can-i)",
@@ -24,6 +25,8 @@ SURFACE_WORDS: Final[Mapping[str, str]] = {
     "cluster_api": "Kubernetes APIs of clusters",
     "stacklight": "StackLight applications of clusters",
 }
+# The roles that a child's own API and StackLight know: whatever lets a visitor in is shown down to them, as the policy does.
+_EFFECTIVE: Final[Mapping[str, str]] = {CLUSTER_API: "m:k8s:", STACKLIGHT: "m:sl:"}
 _RIGHT_WORDS: Final[Mapping[str, str]] = {"r": "read", "rw": "read and write"}
 _GLOBAL_PARTS: Final = 2
 
@@ -81,9 +84,10 @@ def _grants(permissions: Permissions, pattern: str, namespace: str | None, clust
     candidates = (pattern, *included_roles(pattern))
     for surface, what in SURFACE_WORDS.items():
         cells = permissions.grants.get(surface, {})
-        holding = [role for role in candidates if role in cells]
+        effective = _EFFECTIVE.get(surface, "")
+        holding = sorted((role for role in candidates if role in cells), key=lambda role: not role.startswith(effective))
         if holding:
-            # The strongest right, and of equal ones the one with the fewest inclusions: max keeps the first.
+            # The strongest right; of equal ones max keeps the first.
             best = max(holding, key=lambda role: len(cells[role]))
             through = None if best == pattern else _in_place(best, namespace, cluster)
             yield Grant(surface, what, _RIGHT_WORDS[cells[best]], through)

@@ -41,9 +41,13 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Portal:
-    """All that the portal links to; `shown` counts the clusters in it, `hidden` those that the filter left out."""
+    """All that the portal links to; `shown` counts the clusters in it, `hidden` those that the filter left out.
+
+    `has_some_api` says whether there is anything for kubectl, of the management API or any cluster.
+    """
 
     has_management_api: bool
+    has_some_api: bool
     projects: tuple[Project, ...]
     shown: int
     hidden: int
@@ -67,7 +71,9 @@ def portal(facts: SiteFacts, roles: RoleSet, wanted: str = "") -> Portal:
     for cluster in shown:
         by_project.setdefault(cluster.ref.namespace, []).append(cluster)
     projects = tuple(Project(name, tuple(by_project[name])) for name in sorted(by_project))
-    return Portal(has_management_api(facts, roles), projects, len(shown), len(visible) - len(shown))
+    has_management = has_management_api(facts, roles)
+    has_some = has_management or any(cluster.has_api for cluster in visible)
+    return Portal(has_management, has_some, projects, len(shown), len(visible) - len(shown))
 
 
 def has_management_api(facts: SiteFacts, roles: RoleSet) -> bool:

@@ -50,7 +50,7 @@ def test_scope_and_inclusions(role, scope, included):
         ("m:kaas@operator", "project_objects", None),
         ("m:kaas@management-admin", "management_cluster", ("read and write", None)),
         ("m:kaas:a@operator", "bare_metal", ("read", None)),
-        ("m:k8s:a:prod@cluster-admin", "stacklight", ("read and write", None)),
+        ("m:k8s:a:prod@cluster-admin", "stacklight", ("read and write", "m:sl:a:prod@stacklight-admin")),
         ("m:k8s:a:prod@cluster-admin", "secrets", None),
         ("m:sl:a:prod@admin", "stacklight", ("read and write", None)),
     ],
@@ -67,7 +67,7 @@ def test_a_right_that_comes_by_inclusion_names_the_role_that_has_it():
     (held,) = held_roles(table, RoleSet.from_strings(["m:kaas:a@writer"]))
     assert [(grant.surface, grant.through) for grant in held.grants] == [
         ("cluster_api", "m:k8s:a:<every cluster>@cluster-admin"),
-        ("stacklight", "m:k8s:a:<every cluster>@cluster-admin"),
+        ("stacklight", "m:sl:a:<every cluster>@stacklight-admin"),
     ]
 
 
@@ -79,15 +79,22 @@ def test_the_stronger_right_is_told_when_two_roles_have_one():
     ]
 
 
-def test_what_is_told_of_the_shipped_table_is_what_it_says():
-    for pattern in ROLE_PATTERNS:
-        _, told = one(pattern.replace("<ns>", "a").replace("<cluster>", "prod"))
-        named = {
-            surface: {"r": "read", "rw": "read and write"}[cells[pattern]]
-            for surface, cells in TABLE.grants.items()
-            if pattern in cells
-        }
-        assert {surface: right for surface, (right, through) in told.items() if through is None} == named
+@pytest.mark.parametrize("pattern", ROLE_PATTERNS)
+def test_what_is_told_is_what_the_policy_holds(pattern):
+    _, told = one(placed(pattern, "a", "prod"))
+    expected = {}
+    for surface in SURFACE_WORDS:
+        readers, writers = (right.by_pattern for right in POLICY._rights[surface])
+        if pattern in readers:
+            chain = writers[pattern] if pattern in writers else readers[pattern]
+            words = "read and write" if pattern in writers else "read"
+            where = ("a" if "<ns>" in pattern else "<every project>", "prod" if "<cluster>" in pattern else "<every cluster>")
+            expected[surface] = (words, placed(chain[-1], *where) if chain else None)
+    assert told == expected
+
+
+def placed(pattern, namespace, cluster):
+    return pattern.replace("<ns>", namespace).replace("<cluster>", cluster)
 
 
 def test_the_widest_role_comes_first():

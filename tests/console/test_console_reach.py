@@ -120,6 +120,21 @@ async def test_the_page_links_to_it(aiohttp_client):
     assert "No cluster has “zzz”" in (await page(client, "/?filter=zzz")).text
 
 
+@pytest.mark.parametrize(
+    ("role", "changes", "count"),
+    [
+        ("m:kaas@writer", {}, 2),
+        ("m:kaas@writer", {"tokens": None}, 1),
+        ("m:k8s:a:prod@cluster-admin", {}, 2),
+        ("m:sl:a:prod@admin", {}, 0),
+    ],
+)
+async def test_one_file_for_everything_is_offered_where_there_is_an_api(aiohttp_client, role, changes, count):
+    client = await aiohttp_client(console(visitor(role), facts(**changes)))
+    found = await page(client, "/")
+    assert len([link for link in found.links if "all=true" in link]) == count
+
+
 async def test_a_thousand_clusters_take_less_than_a_blink(aiohttp_client):
     """Measured in processor time of one rendering after a first one, which compiles the template."""
     apps = ("grafana", "prometheus", "alertmanager")
