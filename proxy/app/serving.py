@@ -11,6 +11,7 @@ import uvloop
 from aiohttp import http_parser
 
 from proxy.app.ending import drain, in_one_line
+from proxy.app.garbage import collect_seldom
 from proxy.app.running import RunningProxy, running
 from proxy.app.supervising import supervise
 from proxy.operations.supervisor_rules import USUAL_PACE, Pace
@@ -49,6 +50,7 @@ def _require_compiled_parser() -> None:
 async def _serve(settings: Settings, config_path: Path) -> None:
     async with running(settings, config_path) as proxy:
         stop = _obey_signals(proxy)
+        collect_seldom()
         log.info("serving on %s as %s; probes and metrics on %s", proxy.url, settings.public_url, proxy.admin_url)
         await stop.wait()
         await drain(proxy)

@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 from proxy.app.ending import drain, in_one_line
+from proxy.app.garbage import collect_seldom
 from proxy.app.running import Inherited, RunningProxy, running
 from proxy.operations.supervisor_channel import (
     Answer,
@@ -55,6 +56,7 @@ async def _work(settings: Settings, config_path: Path, inherited: Inherited, soc
             async with running(settings, config_path, inherited) as proxy:
                 proxy.edge.tasks.start(_beat(proxy, duty.channel, beat_seconds), "beat")
                 duty.begin(proxy, executor)
+                collect_seldom()
                 await duty.end.wait()
                 if not duty.hurries:
                     await drain(proxy)
