@@ -29,6 +29,8 @@ WITHOUT_A_MIRROR = {
     "proxy/edge/transaction.py": "joins the gateway, the connection and the record, each with its own file of transcripts",
     "proxy/issuers/settings.py": "values without behaviour",
     "proxy/sessions/settings.py": "values without behaviour",
+    "proxy/signin/outcomes.py": "values without behaviour",
+    "proxy/signin/settings.py": "values without behaviour",
     "proxy/sessions/redis_scripts.py": "the steps of the Redis store, whose tests run them in a real server",
     "proxy/sessions/sqlite_statements.py": "the statements of the SQLite store, whose tests run them",
     "proxy/demo": "stand-ins for other people's servers: their clients test them, kubectl and the proxy",
