@@ -13,6 +13,9 @@ from proxy.policy.permissions import PermissionsError
 from proxy.settings.files import read_permissions
 from proxy.settings.problems import Problem
 from proxy.settings.scalars import is_exposed
+from proxy.settings.store_url import parse_store_url
+
+DEFAULT_STORE = "sqlite:///var/lib/mosk-proxy/sessions.db"
 
 # Each key with the values that ask for nothing; an absent or null one never does.
 _NOT_IN_THIS_RELEASE: Mapping[str, frozenset[str]] = {
@@ -88,6 +91,38 @@ def _sign_in_issuer(document: Mapping[object, object]) -> Iterator[Problem]:
         yield Problem("sign_in.issuer", "is none of issuers: its tokens would not be believed")
 
 
+def _sign_in_over_tls(document: Mapping[object, object]) -> Iterator[Problem]:
+    if not isinstance(document.get("sign_in"), Mapping):
+        return
+    if str(document.get("public_url")).lower().startswith("http://"):
+        yield Problem("public_url", "must begin with https://, because of sign_in: browsers keep its cookies over TLS alone")
+    name = _look_up(document, "sign_in.issuer")
+    if isinstance(name, str) and is_exposed(name):
+        yield Problem("sign_in.issuer", "must begin with https://: codes and secrets travel to it")
+
+
+def _session_store(document: Mapping[object, object]) -> Iterator[Problem]:
+    """Only what is used is checked: the default names a folder that need not be there without `sign_in`."""
+    if not isinstance(document.get("sign_in"), Mapping) or not isinstance(document.get("sessions") or {}, Mapping):
+        return
+    with contextlib.suppress(ValueError):
+        store = parse_store_url(str(_look_up(document, "sessions.store") or DEFAULT_STORE))
+        yield from _session_file(document, store) if isinstance(store, Path) else _session_server(document)
+
+
+def _session_file(document: Mapping[object, object], file: Path) -> Iterator[Problem]:
+    if not file.parent.is_dir():
+        yield Problem("sessions.store", f"folder {file.parent} not found: make it, for the proxy's user alone")
+    for key in ("password_file", "ca_file"):
+        if _look_up(document, f"sessions.{key}") is not None:
+            yield Problem(f"sessions.{key}", "is for a Redis server, and sessions.store names a file: leave it out")
+
+
+def _session_server(document: Mapping[object, object]) -> Iterator[Problem]:
+    if _look_up(document, "sessions.key_file") is None:
+        yield Problem("sessions.key_file", "missing: replicas that share a Redis server need one file with the same keys")
+
+
 def _issuers_over_tls(document: Mapping[object, object]) -> Iterator[Problem]:
     for path, issuer in _blocks(document, "issuers"):
         name = issuer.get("issuer")
@@ -113,6 +148,8 @@ _CHECKS: tuple[Callable[[Mapping[object, object]], Iterator[Problem]], ...] = (
     _hosts_under_ui_domain,
     _listeners_apart,
     _sign_in_issuer,
+    _sign_in_over_tls,
+    _session_store,
     _upstreams_elsewhere,
 )
 

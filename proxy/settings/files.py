@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, ValidationInfo
 
 from proxy.policy.permissions import Permissions, load_permissions
+from proxy.sessions.key_file import UnusableKeys, read_keys
 
 _MAX_BYTES = 4 * 1024 * 1024
 _PEM_BEGIN = "-----BEGIN "
@@ -102,6 +103,15 @@ def _check_secret(secret: bytes) -> None:
         raise ValueError("is empty")
 
 
+def _session_keys(path: Path) -> Path:
+    read(path)  # for the words that every other file is refused with
+    try:
+        read_keys(path)
+    except UnusableKeys as error:
+        raise ValueError(str(error).removeprefix(f"{path}: ")) from None
+    return path
+
+
 def _authorities_text(given: str) -> str:
     # A kubeconfig's certificate-authority-data is base64 of the PEM text; a block of PEM text is as clear.
     if given.lstrip().startswith(_PEM_BEGIN):
@@ -141,6 +151,7 @@ CertificateFile = Annotated[_Absolute, _checked(_check_certificates)]
 KeyFile = Annotated[_Absolute, _checked(_check_key)]
 TokenFile = Annotated[_Absolute, _checked(_check_token)]
 SecretFile = Annotated[_Absolute, _checked(_check_secret)]
+SessionKeyFile = Annotated[_Absolute, AfterValidator(_session_keys)]
 KeySetFile = _Absolute
 PermissionsFile = _Absolute
 AuthoritiesText = Annotated[str, AfterValidator(_authorities_text)]

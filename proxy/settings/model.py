@@ -21,6 +21,7 @@ from proxy.settings.files import (
     KeySetFile,
     PermissionsFile,
     SecretFile,
+    SessionKeyFile,
     check_pair,
     read,
 )
@@ -132,7 +133,9 @@ class SessionsSettings(Block):
     """Where browser sessions are kept, and for how long."""
 
     store: SessionStore = "sqlite:///var/lib/mosk-proxy/sessions.db"
-    key_file: SecretFile | None = None
+    password_file: SecretFile | None = None
+    ca_file: AuthoritiesFile | None = None
+    key_file: SessionKeyFile | None = None
     idle_minutes: Duration = 30
     lifetime_hours: Duration = 12
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 
@@ -13,6 +14,7 @@ from proxy.settings.model import Settings
 from proxy.settings.problems import Problem
 from proxy.settings.rooms import upstreams
 from proxy.settings.scalars import is_exposed, is_loopback
+from proxy.settings.store_url import parse_store_url
 
 _SOON = timedelta(days=14)
 
@@ -67,8 +69,14 @@ def _opened_namespaces(settings: Settings) -> Iterator[Problem]:
 
 def _without_effect(settings: Settings) -> Iterator[Problem]:
     for name in ("sessions", "forward_auth"):
-        if name in settings.model_fields_set:
+        if settings.sign_in is None and name in settings.model_fields_set:
             yield Problem(name, "has no effect without sign_in")
+
+
+def _plain_session_server(settings: Settings) -> Iterator[Problem]:
+    store = parse_store_url(settings.sessions.store)
+    if settings.sign_in is not None and not isinstance(store, Path) and not store.is_tls and not is_loopback(store.host):
+        yield Problem("sessions.store", "whoever is on the way can end sessions and see their times: use rediss://")
 
 
 _WARNINGS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
@@ -80,6 +88,7 @@ _WARNINGS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _trusts_everybody,
     _opened_namespaces,
     _without_effect,
+    _plain_session_server,
 )
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from proxy.directory.build import is_address, is_host, parse_server_url
 from proxy.issuers.keys import SUPPORTED_ALGORITHMS
 from proxy.routing.paths import is_dns_label, is_dns_subdomain
+from proxy.settings.store_url import parse_store_url
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -159,12 +160,8 @@ def _allowed_host(text: str) -> str:
 
 
 def _session_store(text: str) -> str:
-    scheme, _, rest = text.partition("://")
-    if scheme == "sqlite" and rest.startswith("/") and not rest.endswith("/"):
-        return text
-    if scheme in {"redis", "rediss"} and rest and not rest.startswith("/"):
-        return text
-    raise ValueError("must have the form sqlite:///path/to/sessions.db, redis://host:port/0 or rediss://host:port/0")
+    parse_store_url(text)
+    return text
 
 
 NOT_EMPTY = AfterValidator(_not_empty)

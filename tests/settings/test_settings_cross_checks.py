@@ -1,3 +1,5 @@
+from base64 import b64encode
+
 import pytest
 
 from proxy.policy.permissions import shipped_permissions_text
@@ -6,11 +8,18 @@ ISSUERS = "issuers: [{issuer: 'https://keycloak.example'}]\n"
 BASE = "public_url: https://entry.example\n" + ISSUERS
 
 
+SIGN_IN = """
+sign_in: {issuer: 'https://keycloak.example', client_id: mosk-proxy}
+sessions: {store: 'sqlite:///sessions.db'}
+"""
+SERVER = "sessions: {store: 'rediss://cache.example', %s}"
+
+
 @pytest.mark.parametrize(
     ("block", "expected"),
     [
-        ("sign_in: {issuer: 'https://keycloak.example', client_id: mosk-proxy}", ["sign_in: is not available in this release: leave it out"]),
-        ("sign_in: {issuer: 'https://other.example', client_id: mosk-proxy}", [
+        (SIGN_IN, ["sign_in: is not available in this release: leave it out"]),
+        (SIGN_IN.replace("keycloak", "other"), [
             "sign_in: is not available in this release: leave it out",
             "sign_in.issuer: is none of issuers: its tokens would not be believed",
         ]),
@@ -74,6 +83,46 @@ def test_what_is_not_wrong(read, block):
 )  # fmt: skip
 def test_what_is_wrong_with_issuers(problems, issuers, expected):
     assert problems(f"public_url: https://entry.example\nissuers: [{issuers}]") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (BASE + SIGN_IN, []),
+        (BASE.replace("https://entry", "http://entry") + SIGN_IN, [
+            "public_url: must begin with https://, because of sign_in: browsers keep its cookies over TLS alone",
+        ]),
+        ((BASE + SIGN_IN).replace("https://keycloak.example", "http://127.0.0.1"), []),
+        ((BASE + SIGN_IN).replace("https://keycloak", "http://keycloak"), [
+            "issuers[0].issuer: must begin with https://, or jwks_file is needed: whoever is on the way could swap its keys",
+            "sign_in.issuer: must begin with https://: codes and secrets travel to it",
+        ]),
+        (BASE + SIGN_IN.replace("/sessions.db", "/no-such-folder/sessions.db"), [
+            "sessions.store: folder /no-such-folder not found: make it, for the proxy's user alone",
+        ]),
+        (BASE + SIGN_IN.replace("sessions.db'", "sessions.db', password_file: proxy.token, ca_file: ca.crt"), [
+            "sessions.password_file: is for a Redis server, and sessions.store names a file: leave it out",
+            "sessions.ca_file: is for a Redis server, and sessions.store names a file: leave it out",
+        ]),
+        (BASE + SIGN_IN.partition("sessions")[0] + SERVER % "ca_file: ca.crt, password_file: proxy.token", [
+            "sessions.key_file: missing: replicas that share a Redis server need one file with the same keys",
+        ]),
+        (BASE + SIGN_IN.partition("sessions")[0] + SERVER % "key_file: sessions.key", []),
+        (BASE + SIGN_IN.replace("'sqlite:///sessions.db'", "1"), ["sessions.store: must be a text"]),
+        (BASE + SIGN_IN.partition("sessions")[0] + "sessions: a", [
+            "sessions: must be a mapping",
+        ]),
+    ],
+)  # fmt: skip
+def test_what_signing_in_needs(problems, folder, text, expected):
+    key_file = folder / "sessions.key"
+    key_file.write_bytes(b64encode(bytes(32)))
+    key_file.chmod(0o600)
+    assert [line for line in problems(text) if not line.startswith("sign_in: ")] == expected
+
+
+def test_without_sign_in_nothing_is_said_of_what_it_would_need(read):
+    assert read(BASE + SERVER % "key_file: null").sign_in is None
 
 
 def test_an_issuer_on_loopback_may_be_asked_over_plain_http(read):

@@ -75,6 +75,7 @@ def test_all_problems_are_told_at_once_those_within_a_block_and_those_between_bl
         public_url: https://entry.example/door
         listn: {}
         sign_in: {issuer: "https://keycloak.example", client_id: mosk-proxy}
+        sessions: {store: "sqlite:///sessions.db"}
         ui_domain: apps.example
         hosts: [grafana.apps.example]
         issuers:

@@ -57,13 +57,19 @@ def test_settings_do_not_change():
             "tracing.otlp_endpoint: must begin with https:// or http://",
             "tracing.otlp_endpoint: is not available in this release: leave it out",
         ]),
-        ("sign_in: {issuer: 'https://keycloak.example', client_id: mosk-proxy, scopes: [profile]}", [
+        ("sessions: {store: 'redis://:secret@cache.example'}", ["sessions.store: must not hold a password: give sessions.password_file"]),
+        ("sessions: {key_file: absent}", ["sessions.key_file: not found"]),
+        ("sessions: {key_file: proxy.token}", ["sessions.key_file: line 1 is not base64 of 32 bytes"]),
+        ("sessions: {key_file: ca.crt}", ["sessions.key_file: others than its owner and group may use it: chmod 600 {folder}/ca.crt"]),
+        ("sign_in: {issuer: 'https://keycloak.example', client_id: mosk-proxy, scopes: [profile]}\nsessions: {store: 'sqlite:///x'}", [
             "sign_in.scopes: must contain openid",
             "sign_in: is not available in this release: leave it out",
         ]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_block(problems, folder, block, expected):
+    (folder / "proxy.token").chmod(0o600)
+    (folder / "ca.crt").chmod(0o644)
     assert problems(BASE % "" + block) == [line.replace("{folder}", str(folder)) for line in expected]
 
 

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from proxy.settings.risks import risks
+from proxy.settings.schema import apply
 
 NOW = datetime.now(UTC)
 ISSUERS = "issuers: [{issuer: 'https://keycloak.example'}]\n"
@@ -85,3 +86,20 @@ def test_a_certificate_is_looked_at(read):
     assert warned(read(QUIET.replace("https://localhost", "https://entry.example"))) == [
         "listen.tls.certificate_file: does not name entry.example, the host of public_url"
     ]
+
+
+@pytest.mark.parametrize(
+    ("store", "expected"),
+    [
+        ("redis://cache.example", ["sessions.store: whoever is on the way can end sessions and see their times: use rediss://"]),
+        ("rediss://cache.example", []),
+        ("redis://127.0.0.1:6379", []),
+        ("sqlite:///sessions.db", []),
+    ],
+)
+def test_a_session_server_is_better_reached_over_tls(folder, store, expected):
+    issuer = "https://keycloak.example"
+    sign_in = {"issuer": issuer, "client_id": "mosk-proxy"}
+    blocks = {"public_url": "https://entry.example", "issuers": [{"issuer": issuer}], "sign_in": sign_in}
+    settings = apply(blocks | {"sessions": {"store": store}}, folder)
+    assert [line for line in warned(settings) if line.startswith("sessions")] == expected

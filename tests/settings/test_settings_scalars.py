@@ -75,7 +75,7 @@ def test_what_is_accepted_stays_as_it_was_written(kind, accepted):
                               "Impersonate-User", "Transfer-Encoding", "X-Request-Id", "X-Forwarded-For", "traceparent", "Sec-WebSocket-Key"]),
         (scalars.Name, ["", " a", "a\n", "é", "a\x00"]),
         (scalars.AllowedHost, ["10.0.0.1/8", "*.example.com", "https://a", ""]),
-        (scalars.SessionStore, ["sqlite:", "sqlite://sessions.db", "sqlite:///", "redis://", "redis:///0", "memory://", "postgres://a"]),
+        (scalars.SessionStore, ["sqlite:", "sqlite://sessions.db", "sqlite:///", "redis://", "redis:///0", "memory://", "postgres://a", "redis://u:p@a"]),
         (scalars.Algorithm, ["none", "None", "HS256", "HS384", "HS512", "rs256", "ES256K", "", None]),
         (scalars.ClaimValue, [None]),
         (scalars.Port, [-1, 65536, "x", True, 1.5, None]),
