@@ -3,7 +3,7 @@
 import gc
 from typing import Final
 
-_ALLOCATIONS: Final = 50_000
+_ALLOCATIONS: Final = 10_000
 _GENERATIONS: Final = 20
 
 

@@ -47,7 +47,7 @@ class HeadReader:
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._fields: list[Field] = []
         self._raw = bytearray()
         self._whole = b""
@@ -61,6 +61,17 @@ class HeadReader:
 
     def feed(self, data: bytes) -> ParsedHead | None:
         """Take more bytes; return the head once it is whole. Raises Malformed and HeadersTooLarge."""
+        try:
+            parsed = self._take(data)
+        except RequestError:
+            self._parser = None
+            raise
+        if parsed is not None:
+            # It knows our methods, we know it: left so, each head would wait for the garbage collector.
+            self._parser = None
+        return parsed
+
+    def _take(self, data: bytes) -> ParsedHead | None:
         if not self._raw:
             # RFC 9112 section 2.2: empty lines before a request line are ignored; they count all the same.
             stripped = data.lstrip(b"\r\n")
@@ -103,6 +114,8 @@ class HeadReader:
             raise HeadersTooLarge(f"request headers longer than {limits.header_bytes} bytes")
 
     def _parse(self, data: bytes) -> None:
+        if self._parser is None:
+            raise Malformed("malformed request", detail="bytes behind a head that was refused")
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:

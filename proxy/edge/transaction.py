@@ -174,7 +174,7 @@ class Transaction:
             exchange.cancel()
             self.answer_broken(error)
             return
-        record.error = error
+        record.error = without_traces(error)
         record.status = int(error.status)
         if exchange is not None:
             exchange.cancel()
@@ -205,7 +205,7 @@ class Transaction:
         self.refuse(error)
 
     def answer_broken(self, error: RequestError) -> None:
-        self._record.error = error
+        self._record.error = without_traces(error)
         self._edge.log_refusal(self._record.request_id.decode(), error)
         self._finish()
         self._connection.abort_hard()
@@ -363,6 +363,12 @@ class Transaction:
             bytes_out = exchange.bytes_out
             record.status = record.status or exchange.status or None
         record.end(edge, bytes_in, bytes_out, is_stream=self._stream_kind is not None)
+
+
+def without_traces(error: RequestError) -> RequestError:
+    """Take from a refusal that is kept what holds its frames, which hold the request, which holds the refusal."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def _is_discovery(target: Target | None) -> bool:

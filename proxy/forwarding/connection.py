@@ -68,6 +68,10 @@ class ReturnsTo(Protocol):
         """Note that the connection is gone."""
 
 
+# Takes the place of a parser whose connection is gone: the two know each other, and would wait for the garbage collector.
+_GONE: Final = httptools.HttpResponseParser(object())
+
+
 class UpstreamConnection(asyncio.Protocol):
     """Serves one exchange at a time; `answers` counts those that were complete."""
 
@@ -125,6 +129,7 @@ class UpstreamConnection(asyncio.Protocol):
     def detach(self) -> asyncio.Transport:
         """Give the transport away, to a tunnel."""
         self._exchange = None
+        self._parser = _GONE
         if self._pool is not None:
             self._pool.lost(self)
             self._pool = None
@@ -177,6 +182,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.lost(self)
         exchange, answer = self._exchange, self._answer
         self._exchange = None
+        self._parser = _GONE
         if exchange is None:
             return
         if answer is not None and answer.body is BodyKind.CLOSE and self._is_clean_end and exc is None:

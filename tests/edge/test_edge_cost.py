@@ -227,6 +227,45 @@ def test_requests_leave_nothing_behind_and_hold_little_meanwhile(tmp_path: Path)
     with_a_path(tmp_path, body)
 
 
+@pytest.mark.parametrize("change", [(b"Bearer ", b"Bearer x"), (b"/k8s/team-a/prod", b"/k8s/team-b/prod")])
+def test_refusals_leave_no_cycle_behind(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
+    def body(_: CountingLoop, path: Journey) -> None:
+        heads = [head.replace(*change) for head in path.heads(repeated=False)]
+        for head in heads[:3]:
+            path.connection.data_received(head)
+        gc.collect()
+        gc.disable()
+        try:
+            for head in heads[3:]:
+                path.connection.data_received(head)
+            found = gc.collect()
+        finally:
+            gc.enable()
+        assert path.client.calls["write"] >= REQUESTS
+        assert found < REQUESTS / 4
+
+    with_a_path(tmp_path, body)
+
+
+@pytest.mark.parametrize("end", ["lost", "detached"])
+def test_an_upstream_connection_that_ends_leaves_no_cycle_behind(end: str) -> None:
+    transport = CountingTransport()
+    gc.collect()
+    gc.disable()
+    try:
+        connection = UpstreamConnection(None)
+        connection.connection_made(transport)  # type: ignore[arg-type]
+        if end == "lost":
+            connection.connection_lost(None)
+        else:
+            connection.detach()
+        del connection
+        found = gc.collect()
+    finally:
+        gc.enable()
+    assert found == 0
+
+
 def test_neither_roles_nor_clusters_make_a_request_dearer(tmp_path: Path) -> None:
     calls = []
     many = [f"m:k8s:t-{number}:c@cluster-admin" for number in range(500)]
