@@ -20,6 +20,7 @@ WITHOUT_A_MIRROR = {
     "proxy/directory/upstream.py": "values without behaviour",
     "proxy/discovery/settings.py": "values without behaviour",
     "proxy/edge/verdict.py": "values without behaviour",
+    "proxy/edge/visit.py": "values without behaviour",
     "proxy/identity/principal.py": "values without behaviour",
     "proxy/policy/decision.py": "values without behaviour",
     "proxy/routing/target.py": "values without behaviour",

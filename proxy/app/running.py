@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from proxy import __version__
+from proxy.app.console_server import serving_console
 from proxy.app.discovering import Discovering
 from proxy.app.reload import Reloader, user_limits
 from proxy.app.site import SiteBuilder, edge_settings
@@ -86,6 +87,7 @@ async def running(
         overview = ProcessOverview(
             _live_checks(), _ready_checks(edge, audit, discovering), Metrics(_sources(edge, audit, reloader, discovering))
         )
+        await stack.enter_async_context(serving_console(edge, lambda: reloader.settings, tasks))
         # Entered before the public listener, so that probes answer until the last connection is gone.
         admin_url = await stack.enter_async_context(admin_listening(overview, settings)) if inherited is None else ""
         listener = bound_socket(settings.listen.address, settings.listen.port) if inherited is None else inherited.listener

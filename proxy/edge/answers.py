@@ -32,7 +32,7 @@ _OWN_HEADERS: Final = (
     b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\n"
     b"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'\r\n"
 )
-_HSTS: Final = b"Strict-Transport-Security: max-age=31536000\r\n"
+HSTS: Final = b"Strict-Transport-Security: max-age=31536000\r\n"
 # RFC 6750 section 3; a line break would begin a field.
 _NOT_IN_A_DESCRIPTION: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 _API_PREFIXES: Final = (b"/kaas", b"/k8s")
@@ -74,7 +74,7 @@ def answer(
         f"X-Request-Id: {request_id}\r\n"
     )
     connection = b"" if keep_alive else b"Connection: close\r\n"
-    security = _OWN_HEADERS + _HSTS if is_tls else _OWN_HEADERS
+    security = _OWN_HEADERS + HSTS if is_tls else _OWN_HEADERS
     return b"".join((head.encode(), extra, security, connection, b"\r\n", text if with_body else b""))
 
 

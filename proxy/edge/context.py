@@ -19,7 +19,9 @@ from proxy.edge.events import RequestIds, Timestamps
 from proxy.edge.head_reader import HeadLimits
 from proxy.edge.limits import UserLimits
 from proxy.edge.memory import BlockMemories
+from proxy.edge.own_pages import OwnPages
 from proxy.edge.site import Site
+from proxy.edge.visit import Visit
 from proxy.errors import RequestError, Unavailable
 from proxy.forwarding.tasks import TaskSet
 
@@ -68,6 +70,8 @@ class Edge:
         self.counters = Counters()
         self.ids = RequestIds()
         self.memories = BlockMemories()
+        self.own_pages: OwnPages | None = None
+        self.visits: dict[str, Visit] = {}
         self.scheme = "https" if settings.is_tls else "http"
         self.tasks = TaskSet(self.loop)
         self.wall_clock = time.time
@@ -135,6 +139,8 @@ class Edge:
                     await asyncio.sleep(0)
             for pool in self.site.pools.values():
                 pool.sweep(now)
+            if self.own_pages is not None:
+                self.own_pages.pool.sweep(now)
 
     async def drain(self, delay_seconds: float, drain_seconds: float) -> None:
         """Serve for the delay, then finish: short requests to their end, streams spread over the time that is left."""

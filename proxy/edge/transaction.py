@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 from proxy.edge.answers import error_answer, front_page, is_api_target, redirect_answer
 from proxy.edge.gateway import credential, judge, known_identity
 from proxy.edge.memory import BlockMemory, JudgedRequest
+from proxy.edge.own_pages import require_page
 from proxy.edge.recording import Record
 from proxy.edge.site import Site
 from proxy.edge.verdict import Admission, AnyTarget, Carriage, Redirect
+from proxy.edge.visit import Visit
 from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError, Unavailable
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.exchange import Exchange, Request, Stage
@@ -41,6 +43,7 @@ class Transaction:
         "_edge",
         "_ends_at",
         "_exchange",
+        "_has_visit",
         "_head",
         "_is_ending",
         "_is_finished",
@@ -68,7 +71,7 @@ class Transaction:
         self._stream_kind: str | None = None
         self._bytes_in = 0
         self._ends_at = 0.0
-        self._is_ending = self._is_finished = False
+        self._is_ending = self._is_finished = self._has_visit = False
         edge.counters.in_flight += 1
 
     def __repr__(self) -> str:
@@ -103,7 +106,7 @@ class Transaction:
                 raise Unavailable("the audit log cannot take more", retry_after=5)
             edge.refuse_when_draining()
             if isinstance(target, OwnPage):
-                self._serve_own_page(target)
+                self._begin_own_page(target)
                 return
             identity = known_identity(memory, edge.wall_clock())
             if identity is None:
@@ -219,11 +222,15 @@ class Transaction:
 
     # the steps of begin
 
-    async def _verify(self, target: AnyTarget) -> None:
+    async def _verify(self, target: Target) -> None:
         """Wait for a key set; the client may be gone when it is there."""
         try:
             identity = await self._site.authenticator.verify(credential(self._head.block))
-            if not self._is_finished:
+            if self._is_finished:
+                return
+            if isinstance(target, OwnPage):
+                self._carry_own_page(target, identity)
+            else:
                 self._carry(target, identity)
         except RequestError as error:
             self.refuse(error)
@@ -299,9 +306,39 @@ class Transaction:
             redirect_answer(verdict.location, request_id, keep_alive=keep_alive, is_tls=is_tls), keep_alive=keep_alive
         )
 
-    def _serve_own_page(self, target: OwnPage) -> None:
-        if target.path != b"/" or target.method not in {"GET", "HEAD"}:
+    def _begin_own_page(self, target: OwnPage) -> None:
+        memory, edge = self._memory, self._edge
+        is_front = target.path == b"/" and target.method in {"GET", "HEAD"}
+        if is_front and not memory.block.authorization:
+            self._serve_front_page(target)
+            return
+        require_page(target, is_public_host=memory.is_public_host)
+        identity = known_identity(memory, edge.wall_clock())
+        if identity is None:
+            edge.tasks.start(self._verify(target), f"verify a token for request {self._record.request_id.decode()}")
+        else:
+            edge.memories.keep(memory)
+            self._carry_own_page(target, identity)
+
+    def _carry_own_page(self, target: OwnPage, identity: Identity | None) -> None:
+        """Send a request to the server of our own pages, and tell it who asks."""
+        record, edge, block = self._record, self._edge, self._head.block
+        pages = edge.own_pages
+        record.identity = identity
+        if identity is not None:
+            edge.limits.request(identity, record.started)
+        if pages is None:
             raise NoRoute("There is nothing at this path")
+        carriage = pages.carriage(self._site, self._head, target, identity)
+        if block.has_body:
+            self._check_body_length()
+        edge.visits[record.request_id.decode()] = Visit(identity, None, record.client, block.cookies)
+        self._has_visit = True
+        self._send(carriage, carriage.admission, is_long_running=False)
+        if block.has_body and self._exchange is not None:
+            self._connection.hand_over_body(self._exchange)
+
+    def _serve_front_page(self, target: OwnPage) -> None:
         self._record.status = _OK
         keep_alive = self._may_keep_alive()
         request_id, is_tls = self._record.request_id.decode(), self._edge.settings.is_tls
@@ -350,6 +387,8 @@ class Transaction:
         # The two know each other: left so, each request would wait for the garbage collector.
         self._exchange = None
         edge.counters.in_flight -= 1
+        if self._has_visit:
+            edge.visits.pop(record.request_id.decode(), None)
         if self._stream_kind is not None and record.identity is not None:
             edge.limits.stream_ended(record.identity)
             edge.counters.streams[self._stream_kind] -= 1
