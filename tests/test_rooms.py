@@ -26,6 +26,7 @@ WITHOUT_A_MIRROR = {
     "proxy/routing/target.py": "values without behaviour",
     "proxy/app/working.py": "the life of a worker; tests/app/test_app_supervising.py starts and ends it",
     "proxy/app/serving.py": "the life of the process; tests/cli/test_cli_serve.py starts and ends it",
+    "proxy/app/signing_in.py": "joins sessions, sign-in and site; tests/edge/test_edge_browser.py and the demonstration's sign in by it",
     "proxy/app/site.py": "every door of tests/edge_door.py is built by it, and its reloads are in tests/edge/test_edge_gateway.py",
     "proxy/edge/transaction.py": "joins the gateway, the connection and the record, each with its own file of transcripts",
     "proxy/issuers/settings.py": "values without behaviour",

@@ -8,8 +8,11 @@ from typing import Final
 
 from aiohttp import web
 
+from proxy.app.signing_in import SigningIn
 from proxy.console.application import application
+from proxy.console.pages import Pages
 from proxy.console.running import running
+from proxy.console.sign_in_pages import CameFrom, add_sign_in
 from proxy.console.visit import OwnSession, SiteFacts, TokenSource, Visitor
 from proxy.edge.context import Edge
 from proxy.edge.own_pages import OWN_UPSTREAM, OwnPages
@@ -33,7 +36,7 @@ class _Guest(Visitor):
 
 @asynccontextmanager
 async def serving_console(
-    edge: Edge, settings: Callable[[], Settings], tasks: TaskSet, sessions: Sessions | None = None
+    edge: Edge, settings: Callable[[], Settings], tasks: TaskSet, signing_in: SigningIn | None
 ) -> AsyncIterator[None]:
     """Serve the console to whom `edge` lets in; `settings` gives those in force."""
 
@@ -43,15 +46,24 @@ async def serving_console(
     def facts() -> SiteFacts:
         return site_facts(edge, settings())
 
-    app = application(resolve, facts, BrowserSessions(sessions), time.time)
+    app = application(resolve, facts, BrowserSessions(None if signing_in is None else signing_in.sessions), time.time)
+    if signing_in is not None:
+        add_sign_in(app, signing_in.room, lambda request: _came_from(edge, request), Pages(time.time))
     async with running(app) as dial:
         pool = Pool(OWN_UPSTREAM, None, _LIMITS, tasks, dial=dial)
-        edge.own_pages = OwnPages.served_by(pool, is_tls=edge.settings.is_tls)
+        edge.own_pages = OwnPages.served_by(
+            pool, is_tls=edge.settings.is_tls, browsers=None if signing_in is None else signing_in.room.browsers
+        )
         try:
             yield
         finally:
             edge.own_pages = None
             pool.close()
+
+
+def _came_from(edge: Edge, request: web.Request) -> CameFrom:
+    visit = edge.visits.get(request.headers.get("X-Request-Id", ""))
+    return CameFrom((), "") if visit is None else CameFrom(visit.cookies, visit.address)
 
 
 def visitor_of(visit: Visit | None) -> Visitor | None:

@@ -78,10 +78,12 @@ def answer(
     return b"".join((head.encode(), extra, security, connection, b"\r\n", text if with_body else b""))
 
 
-def redirect_answer(location: bytes, request_id: str, *, keep_alive: bool, is_tls: bool) -> bytes:
-    """Serialise a permanent redirect within our own origin that keeps the method (RFC 9110 section 15.4.9)."""
+def redirect_answer(
+    location: bytes, request_id: str, *, keep_alive: bool, is_tls: bool, status: int = HTTPStatus.PERMANENT_REDIRECT
+) -> bytes:
+    """Serialise a redirect within our own origin; the usual one is permanent and keeps the method (RFC 9110 section 15.4.9)."""
     extra = b"Location: " + location + b"\r\n"
-    return answer(308, "text/plain", b"", request_id, extra, keep_alive=keep_alive, is_tls=is_tls, with_body=True)
+    return answer(status, "text/plain", b"", request_id, extra, keep_alive=keep_alive, is_tls=is_tls, with_body=True)
 
 
 def front_page(request_id: str, *, keep_alive: bool, is_tls: bool, with_body: bool) -> bytes:

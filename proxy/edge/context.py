@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+from proxy.edge.browser import OpenRequests
 from proxy.edge.client_connection import ClientConnection
 from proxy.edge.counters import Counters
 from proxy.edge.events import RequestIds, Timestamps
@@ -48,6 +49,7 @@ class EdgeSettings:
     stream_seconds: float
     stream_follows_token: bool
     is_tls: bool
+    public_scheme: Literal["http", "https"]
 
 
 class Edge:
@@ -72,6 +74,7 @@ class Edge:
         self.memories = BlockMemories()
         self.own_pages: OwnPages | None = None
         self.visits: dict[str, Visit] = {}
+        self.open_requests = OpenRequests()
         self.scheme = "https" if settings.is_tls else "http"
         self.tasks = TaskSet(self.loop)
         self.wall_clock = time.time
@@ -89,6 +92,11 @@ class Edge:
     def __repr__(self) -> str:
         state = "draining" if self.is_draining else "serving"
         return f"Edge({state}, {len(self.connections)} connections, {self.counters.in_flight} requests)"
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether browsers can be signed in."""
+        return self.own_pages is not None and self.own_pages.browsers is not None
 
     def connection(self) -> ClientConnection:
         """Make the protocol of one accepted connection."""

@@ -18,6 +18,7 @@ from proxy.policy.decision import Allowed
 from proxy.policy.roles import RoleSet
 from proxy.routing.request_head import RequestHead
 from proxy.routing.target import OwnPage
+from proxy.signin.browser_authenticator import BrowserAuthenticator
 from proxy.wire.inbound import AnswerRules
 from proxy.wire.outbound import Grant, outbound_headers
 
@@ -30,15 +31,17 @@ _NOBODY: Final = Identity("", "", "", (), RoleSet.from_strings(()), frozenset(),
 
 @dataclass(frozen=True, slots=True)
 class OwnPages:
-    """The server of our own pages."""
+    """The server of our own pages; with `browsers` it signs people in, too."""
 
     pool: Pool
     rules: AnswerRules
+    browsers: BrowserAuthenticator | None = None
 
     @classmethod
-    def served_by(cls, pool: Pool, *, is_tls: bool) -> "OwnPages":
+    def served_by(cls, pool: Pool, *, is_tls: bool, browsers: BrowserAuthenticator | None = None) -> "OwnPages":
         """Make the value for a pool that leads to the server."""
-        return cls(pool, AnswerRules(b"", frozenset(), is_kubernetes=False, is_own=True, added=HSTS if is_tls else b""))
+        rules = AnswerRules(b"", frozenset(), is_kubernetes=False, is_own=True, added=HSTS if is_tls else b"")
+        return cls(pool, rules, browsers)
 
     def carriage(self, site: Site, head: RequestHead, target: OwnPage, identity: Identity | None) -> Carriage:
         """Return how a request goes there; raises Forbidden as for any other target."""
@@ -51,7 +54,12 @@ class OwnPages:
         return Carriage(Admission(_ALLOWED, who, self.pool, self.rules, headers, None, b""), target.path, target.query)
 
 
-def require_page(target: OwnPage, *, is_public_host: bool) -> None:
+def is_sign_in(target: OwnPage) -> bool:
+    """Tell whether a path is one of those of signing in and out, which nobody has to be known for."""
+    return target.path.startswith(b"/oauth2/")
+
+
+def require_page(target: OwnPage, *, is_public_host: bool, has_sign_in: bool) -> None:
     """Raise NoRoute unless there are pages at this path."""
-    if not is_public_host or target.path.startswith(b"/oauth2/"):
+    if not is_public_host or (is_sign_in(target) and not has_sign_in):
         raise NoRoute("There is nothing at this path")
