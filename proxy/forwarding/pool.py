@@ -42,7 +42,7 @@ class PoolLimits:
     """Bounds of one pool, in connections and seconds."""
 
     connections: int = 512
-    idle_connections: int = 128
+    idle_connections: int = 512
     idle_seconds: float = 50.0
     connect_seconds: float = 5.0
 
