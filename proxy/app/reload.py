@@ -27,7 +27,7 @@ log = logging.getLogger("mosk_proxy.reload")
 
 LOOK_SECONDS: Final = 5.0
 KEYS_SECONDS: Final = 5.0
-FIXED: Final = ("listen.address", "listen.port", "admin", "workers", "audit")
+FIXED: Final = ("listen.address", "listen.port", "admin", "workers", "audit", "sign_in", "sessions")
 
 Fingerprint: TypeAlias = dict[Path, tuple[int, int, int]]
 

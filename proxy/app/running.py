@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from proxy import __version__
+from proxy.app.console_server import serving_console
 from proxy.app.discovering import Discovering
 from proxy.app.reload import Reloader, user_limits
+from proxy.app.signing_in import SigningIn, signing_in
 from proxy.app.site import SiteBuilder, edge_settings
 from proxy.discovery.watch import Records
 from proxy.edge.context import Edge
@@ -40,6 +42,7 @@ class RunningProxy:
     audit: AuditSink
     reloader: Reloader
     overview: ProcessOverview
+    signing_in: SigningIn | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ async def running(
         overview = ProcessOverview(
             _live_checks(), _ready_checks(edge, audit, discovering), Metrics(_sources(edge, audit, reloader, discovering))
         )
+        signed_in = await stack.enter_async_context(signing_in(edge, settings))
+        await stack.enter_async_context(serving_console(edge, lambda: reloader.settings, tasks, signed_in))
         # Entered before the public listener, so that probes answer until the last connection is gone.
         admin_url = await stack.enter_async_context(admin_listening(overview, settings)) if inherited is None else ""
         listener = bound_socket(settings.listen.address, settings.listen.port) if inherited is None else inherited.listener
@@ -95,7 +100,7 @@ async def running(
         discovering.follow(discovery_watch(settings))
         tasks.start(edge.sweep(), "sweep")
         tasks.start(reloader.watch(), "watch files")
-        yield RunningProxy(url, admin_url, edge, audit, reloader, overview)
+        yield RunningProxy(url, admin_url, edge, audit, reloader, overview, signed_in)
 
 
 @asynccontextmanager

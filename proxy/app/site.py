@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from proxy.app.discovered import DiscoveredServers, Terms
 from proxy.app.pools import PoolKey, read_material
+from proxy.directory.build import parse_server_url
 from proxy.directory.clusters import Directory
 from proxy.discovery.watch import Records
 from proxy.edge.context import EdgeSettings
@@ -180,6 +181,7 @@ def edge_settings(settings: Settings) -> EdgeSettings:
         stream_seconds=timeouts.stream_hours * 3600,
         stream_follows_token=timeouts.stream_follows_token,
         is_tls=settings.listen.tls is not None,
+        public_scheme=parse_server_url(settings.public_url).scheme,
     )
 
 

@@ -32,6 +32,7 @@ class Failure:
     method: str = "GET"
     url: str = "/"
     request_id: str | None = None
+    again: str | None = None
 
     @classmethod
     def of(cls, error: RequestError, method: str, url: str, request_id: str | None = None) -> "Failure":
@@ -52,6 +53,8 @@ class Failure:
     @property
     def sign_in(self) -> str | None:
         """Where to sign in and come back, None where that would not help."""
+        if self.again is not None:
+            return self.again
         if self.status is not HTTPStatus.UNAUTHORIZED:
             return None
         return f"/oauth2/start?rd={quote(self.url if self.method == 'GET' else '/', safe='')}"

@@ -25,9 +25,11 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-async def protect(_request: web.Request, response: web.StreamResponse) -> None:
+async def protect(request: web.Request, response: web.StreamResponse) -> None:
     """Put the headers of every answer on it; nothing is kept by a cache, unless it says otherwise itself."""
     response.headers.update(_HEADERS)
+    if "X-Request-Id" in request.headers:
+        response.headers["X-Request-Id"] = request.headers["X-Request-Id"]
     response.headers.setdefault("Cache-Control", "no-store")
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from proxy.demo.loopback import ADDRESS
+from proxy.demo.provider.clients import PROXY_CLIENT_ID
 from proxy.demo.scenery import MANAGEMENT_CLUSTER, ChildCluster
 
 
@@ -27,8 +29,10 @@ class Stack:
     alertmanager_url: str
 
 
-def configuration(proxy_port: int, admin_port: int, issuer: str, management: Server, stacks: Iterable[Stack]) -> dict[str, Any]:
-    """The document; file names in it are relative to the file itself."""
+def configuration(
+    proxy_port: int, admin_port: int, issuer: str, sessions: Path, management: Server, stacks: Iterable[Stack]
+) -> dict[str, Any]:
+    """The document; file names in it are relative to the file itself, but for `sessions`, the database of sessions."""
     return {
         "public_url": f"https://{ADDRESS}:{proxy_port}",
         "hosts": ["localhost"],
@@ -40,6 +44,8 @@ def configuration(proxy_port: int, admin_port: int, issuer: str, management: Ser
         },
         "admin": {"address": ADDRESS, "port": admin_port},
         "issuers": [{"issuer": issuer, "ca_file": "ca.crt"}],
+        "sign_in": {"issuer": issuer, "client_id": PROXY_CLIENT_ID, "client_secret_file": "sign-in.secret"},
+        "sessions": {"store": f"sqlite://{sessions}"},
         "management": _kubernetes(management) | {"cluster": MANAGEMENT_CLUSTER},
         "clusters": [_cluster(stack) for stack in stacks],
         "audit": {"path": "audit.log"},

@@ -20,7 +20,7 @@ from proxy.demo.kubernetes.documents import Document
 from proxy.demo.loopback import ADDRESS, free_port, listening_socket, port_of, serving
 from proxy.demo.people import PEOPLE, Person
 from proxy.demo.provider import Provider
-from proxy.demo.provider.clients import PROXY_CLIENT_ID
+from proxy.demo.provider.clients import PROXY_CLIENT_ID, PROXY_CLIENT_SECRET
 from proxy.demo.scenery import CHILD_CLUSTERS, ChildCluster
 from proxy.demo.stacklight import Alertmanager, Grafana, Prometheus
 
@@ -77,7 +77,8 @@ async def demonstration(port: int) -> AsyncIterator[Demonstration]:
         management = await surroundings.start_api("kaas", management_objects())
         stacks = [await surroundings.start_stack(cluster) for cluster in CHILD_CLUSTERS]
         surroundings.authority.issue("proxy")
-        document = configuration(proxy_port, free_port(), provider.issuer, management, stacks)
+        document = configuration(proxy_port, free_port(), provider.issuer, folder / "sessions.db", management, stacks)
+        write_private(folder / "sign-in.secret", PROXY_CLIENT_SECRET)
         tokens = {person: provider.mint_id_token(person, PROXY_CLIENT_ID, TOKEN_SECONDS) for person in PEOPLE}
         running = Demonstration(folder, surroundings.proxy_url, provider.issuer, tokens)
         write_private(running.config_file, yaml_text(document))

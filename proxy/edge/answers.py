@@ -32,7 +32,7 @@ _OWN_HEADERS: Final = (
     b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\n"
     b"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'\r\n"
 )
-_HSTS: Final = b"Strict-Transport-Security: max-age=31536000\r\n"
+HSTS: Final = b"Strict-Transport-Security: max-age=31536000\r\n"
 # RFC 6750 section 3; a line break would begin a field.
 _NOT_IN_A_DESCRIPTION: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 _API_PREFIXES: Final = (b"/kaas", b"/k8s")
@@ -74,14 +74,16 @@ def answer(
         f"X-Request-Id: {request_id}\r\n"
     )
     connection = b"" if keep_alive else b"Connection: close\r\n"
-    security = _OWN_HEADERS + _HSTS if is_tls else _OWN_HEADERS
+    security = _OWN_HEADERS + HSTS if is_tls else _OWN_HEADERS
     return b"".join((head.encode(), extra, security, connection, b"\r\n", text if with_body else b""))
 
 
-def redirect_answer(location: bytes, request_id: str, *, keep_alive: bool, is_tls: bool) -> bytes:
-    """Serialise a permanent redirect within our own origin that keeps the method (RFC 9110 section 15.4.9)."""
+def redirect_answer(
+    location: bytes, request_id: str, *, keep_alive: bool, is_tls: bool, status: int = HTTPStatus.PERMANENT_REDIRECT
+) -> bytes:
+    """Serialise a redirect within our own origin; the usual one is permanent and keeps the method (RFC 9110 section 15.4.9)."""
     extra = b"Location: " + location + b"\r\n"
-    return answer(308, "text/plain", b"", request_id, extra, keep_alive=keep_alive, is_tls=is_tls, with_body=True)
+    return answer(status, "text/plain", b"", request_id, extra, keep_alive=keep_alive, is_tls=is_tls, with_body=True)
 
 
 def front_page(request_id: str, *, keep_alive: bool, is_tls: bool, with_body: bool) -> bytes:

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy.edge.answers import error_answer, is_api_target
+from proxy.edge.browser import cookie_credential
 from proxy.edge.forwarded import client_of
 from proxy.edge.head_reader import HeadReader, ParsedHead
 from proxy.edge.memory import BlockMemory, JudgedRequest
@@ -333,9 +334,11 @@ class ClientConnection(asyncio.Protocol):
         is_repeatable = not rest and not block.has_body and block.upgrade is None and not block.expects_continue
         site = self._edge.site
         memory = BlockMemory(site, block, parsed.raw_block if is_repeatable else b"", site.routes.is_public(block.host_text))
+        if memory.is_public_host and self._edge.has_sessions:
+            memory.session_id = cookie_credential(block)
         self._memory = memory if is_repeatable else None
         self._begin(RequestHead(parsed.line.method, parsed.line.target, block), memory)
-        if memory.identity is None:
+        if memory.identity is None and memory.session is None:
             # Nobody vouches for these bytes: an idle connection must not hold 64 KiB of them.
             self._memory = None
         if not rest or self.transport.is_closing():

@@ -11,15 +11,18 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+from proxy.edge.browser import OpenRequests
 from proxy.edge.client_connection import ClientConnection
 from proxy.edge.counters import Counters
 from proxy.edge.events import RequestIds, Timestamps
 from proxy.edge.head_reader import HeadLimits
 from proxy.edge.limits import UserLimits
 from proxy.edge.memory import BlockMemories
+from proxy.edge.own_pages import OwnPages
 from proxy.edge.site import Site
+from proxy.edge.visit import Visit
 from proxy.errors import RequestError, Unavailable
 from proxy.forwarding.tasks import TaskSet
 
@@ -46,6 +49,7 @@ class EdgeSettings:
     stream_seconds: float
     stream_follows_token: bool
     is_tls: bool
+    public_scheme: Literal["http", "https"]
 
 
 class Edge:
@@ -68,6 +72,9 @@ class Edge:
         self.counters = Counters()
         self.ids = RequestIds()
         self.memories = BlockMemories()
+        self.own_pages: OwnPages | None = None
+        self.visits: dict[str, Visit] = {}
+        self.open_requests = OpenRequests()
         self.scheme = "https" if settings.is_tls else "http"
         self.tasks = TaskSet(self.loop)
         self.wall_clock = time.time
@@ -85,6 +92,11 @@ class Edge:
     def __repr__(self) -> str:
         state = "draining" if self.is_draining else "serving"
         return f"Edge({state}, {len(self.connections)} connections, {self.counters.in_flight} requests)"
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether browsers can be signed in."""
+        return self.own_pages is not None and self.own_pages.browsers is not None
 
     def connection(self) -> ClientConnection:
         """Make the protocol of one accepted connection."""
@@ -135,6 +147,8 @@ class Edge:
                     await asyncio.sleep(0)
             for pool in self.site.pools.values():
                 pool.sweep(now)
+            if self.own_pages is not None:
+                self.own_pages.pool.sweep(now)
 
     async def drain(self, delay_seconds: float, drain_seconds: float) -> None:
         """Serve for the delay, then finish: short requests to their end, streams spread over the time that is left."""

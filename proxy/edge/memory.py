@@ -5,7 +5,7 @@ believed, is kept for all connections of the worker: its checked form, its ident
 the last few request lines that were permitted behind it, since many clients ask the same again and again (a dashboard, a controller).
 The key is the block's own bytes, from the CRLF that ends the request line to the empty line, so that a hit proves that llhttp and our
 own checks have passed exactly these bytes; the same holds for a request line and its judgement. What may change is checked at each
-use: the identity's expiry, its keys, the site. Whatever else a judgement depends on is part of the site.
+use: the identity's expiry, its keys, whether its session is current, the site. Whatever else a judgement depends on is part of the site.
 
 Two generations bound it: when the young one is full it becomes the old one, and what is used again returns to the young.
 """
@@ -20,6 +20,7 @@ from proxy.edge.verdict import Admission, AnyTarget, Carriage
 from proxy.identity.principal import Identity
 from proxy.routing.request_head import HeaderBlock, RequestHead
 from proxy.routing.target import ClusterRef
+from proxy.sessions.session import Session
 from proxy.wire.outbound import OutboundHeaders
 
 HeadersKey: TypeAlias = tuple[str, str | None, bytes | None]
@@ -54,6 +55,9 @@ class BlockMemory:
     block: HeaderBlock
     raw: bytes
     is_public_host: bool = False
+    session_id: bytes | None = field(default=None, repr=False)
+    session: Session | None = None
+    session_identity: Identity | None = None
     identity: Identity | None = None
     generation: object = None
     headers: dict[HeadersKey, OutboundHeaders] = field(default_factory=dict)

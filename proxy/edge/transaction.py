@@ -6,21 +6,27 @@ client's connection. `_finish` does its work exactly once, whatever happens; it 
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from proxy.edge.answers import error_answer, front_page, is_api_target, redirect_answer
+from proxy.edge.browser import is_navigation, known_session, remember_session, require_same_origin, sign_in_location
 from proxy.edge.gateway import credential, judge, known_identity
 from proxy.edge.memory import BlockMemory, JudgedRequest
+from proxy.edge.own_pages import is_sign_in, require_page
 from proxy.edge.recording import Record
 from proxy.edge.site import Site
 from proxy.edge.verdict import Admission, AnyTarget, Carriage, Redirect
-from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError, Unavailable
+from proxy.edge.visit import Visit
+from proxy.errors import BodyTooLarge, Malformed, NoRoute, RequestError, Unauthenticated, Unavailable
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.exchange import Exchange, Request, Stage
 from proxy.forwarding.tunnel import Tunnel
 from proxy.identity.principal import Identity
 from proxy.routing.request_head import RequestHead
 from proxy.routing.target import ClusterApi, ManagementApi, MonitoringUi, OwnPage, Target
+from proxy.sessions.session import Session
+from proxy.signin.browser_authenticator import BrowserAuthenticator
 from proxy.wire.outbound import Client, request_bytes
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ if TYPE_CHECKING:
     from proxy.edge.context import Edge
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_OK, _SWITCHING, _PERMANENT_REDIRECT = 200, 101, 308
+_OK, _SWITCHING = 200, 101
 
 
 class Transaction:
@@ -41,11 +47,13 @@ class Transaction:
         "_edge",
         "_ends_at",
         "_exchange",
+        "_has_visit",
         "_head",
         "_is_ending",
         "_is_finished",
         "_memory",
         "_record",
+        "_session",
         "_site",
         "_span_id",
         "_stream_kind",
@@ -65,10 +73,11 @@ class Transaction:
         self._record = Record(request_id, head, client.address, edge.loop.time())
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
+        self._session: Session | None = None
         self._stream_kind: str | None = None
         self._bytes_in = 0
         self._ends_at = 0.0
-        self._is_ending = self._is_finished = False
+        self._is_ending = self._is_finished = self._has_visit = False
         edge.counters.in_flight += 1
 
     def __repr__(self) -> str:
@@ -103,7 +112,10 @@ class Transaction:
                 raise Unavailable("the audit log cannot take more", retry_after=5)
             edge.refuse_when_draining()
             if isinstance(target, OwnPage):
-                self._serve_own_page(target)
+                self._begin_own_page(target)
+                return
+            if memory.session_id is not None and target.kind == "sl":
+                self._begin_with_session(target, line, judged)
                 return
             identity = known_identity(memory, edge.wall_clock())
             if identity is None:
@@ -165,6 +177,13 @@ class Transaction:
         elif self._exchange is not None:
             self._exchange.end_stream()
 
+    def session_ended(self) -> None:
+        """Cut what is under way: whoever it was begun for is signed out."""
+        if self._tunnel is not None:
+            self._tunnel.abort()
+        else:
+            self.refuse(Unauthenticated("the session has ended", error=""))
+
     def refuse(self, error: RequestError) -> None:
         """Answer with an error, unless an answer was begun: then the transfer is aborted."""
         if self._is_finished:
@@ -219,14 +238,57 @@ class Transaction:
 
     # the steps of begin
 
-    async def _verify(self, target: AnyTarget) -> None:
+    async def _verify(self, target: Target) -> None:
         """Wait for a key set; the client may be gone when it is there."""
         try:
             identity = await self._site.authenticator.verify(credential(self._head.block))
-            if not self._is_finished:
+            if self._is_finished:
+                return
+            if isinstance(target, OwnPage):
+                self._carry_own_page(target, identity)
+            else:
                 self._carry(target, identity)
         except RequestError as error:
             self.refuse(error)
+
+    def _begin_with_session(self, target: Target, line: bytes = b"", judged: JudgedRequest | None = None) -> None:
+        pages, memory, edge = self._edge.own_pages, self._memory, self._edge
+        if pages is None or pages.browsers is None:
+            raise Unauthenticated("no credential: send a bearer token", error="")
+        session = known_session(pages.browsers, memory)
+        if session is None:
+            name = f"find the session of request {self._record.request_id.decode()}"
+            edge.tasks.start(self._verify_session(pages.browsers, target), name)
+        else:
+            edge.memories.keep(memory)
+            self._carry_session(target, session, line, judged)
+
+    async def _verify_session(self, browsers: BrowserAuthenticator, target: Target) -> None:
+        """Wait for the store, and perhaps for the issuer."""
+        memory = self._memory
+        try:
+            session = await browsers.verify(memory.session_id or b"")
+            if not self._is_finished:
+                remember_session(memory, session)
+                self._carry_session(target, session)
+        except RequestError as error:
+            self.refuse(error)
+
+    def _carry_session(self, target: Target, session: Session, line: bytes = b"", judged: JudgedRequest | None = None) -> None:
+        """Send what is permitted to the user of a session, if the request is one that the user can have meant."""
+        identity, head = session.identity, self._head
+        if identity is None:
+            raise Unauthenticated("not signed in", error="")
+        self._record.identity = identity
+        self._session = session
+        if not head.block.impersonates:
+            require_same_origin(head, self._edge.settings.public_scheme)
+        if isinstance(target, OwnPage):
+            self._carry_own_page(target, identity)
+        else:
+            # Our own pages are short, and one of them ends sessions: its answer must not be cut by that.
+            self._edge.open_requests.begin(session.key, self)
+            self._carry(target, identity, line, judged)
 
     def _carry(self, target: AnyTarget, identity: Identity, line: bytes = b"", judged: JudgedRequest | None = None) -> None:
         """Send what is permitted; `judged` counts only for the very identity that it was worked out for."""
@@ -288,20 +350,59 @@ class Transaction:
         edge.counters.streams[kind] += 1
         self._ends_at = self._record.started + edge.settings.stream_seconds
         if edge.settings.stream_follows_token:
-            self._ends_at = min(self._ends_at, self._record.started + identity.expires_at - edge.wall_clock())
+            ends_at = identity.expires_at if self._session is None else self._session.ends_at
+            self._ends_at = min(self._ends_at, self._record.started + ends_at - edge.wall_clock())
         self._record.start(edge)
 
     def _redirect(self, verdict: Redirect) -> None:
-        self._record.status = _PERMANENT_REDIRECT
+        self._redirect_to(verdict.location, HTTPStatus.PERMANENT_REDIRECT)
+
+    def _redirect_to(self, location: bytes, status: HTTPStatus) -> None:
+        self._record.status = int(status)
         keep_alive = self._may_keep_alive()
         request_id, is_tls = self._record.request_id.decode(), self._edge.settings.is_tls
-        self._answer_ourselves(
-            redirect_answer(verdict.location, request_id, keep_alive=keep_alive, is_tls=is_tls), keep_alive=keep_alive
-        )
+        answer = redirect_answer(location, request_id, keep_alive=keep_alive, is_tls=is_tls, status=status)
+        self._answer_ourselves(answer, keep_alive=keep_alive)
 
-    def _serve_own_page(self, target: OwnPage) -> None:
-        if target.path != b"/" or target.method not in {"GET", "HEAD"}:
+    def _begin_own_page(self, target: OwnPage) -> None:
+        memory, edge = self._memory, self._edge
+        is_front = target.path == b"/" and target.method in {"GET", "HEAD"} and not edge.has_sessions
+        if is_front and not memory.block.authorization:
+            self._serve_front_page(target)
+            return
+        require_page(target, is_public_host=memory.is_public_host, has_sign_in=edge.has_sessions)
+        if is_sign_in(target):
+            self._carry_own_page(target, None)
+            return
+        if memory.session_id is not None:
+            self._begin_with_session(target)
+            return
+        identity = known_identity(memory, edge.wall_clock())
+        if identity is None:
+            edge.tasks.start(self._verify(target), f"verify a token for request {self._record.request_id.decode()}")
+        else:
+            edge.memories.keep(memory)
+            self._carry_own_page(target, identity)
+
+    def _carry_own_page(self, target: OwnPage, identity: Identity | None) -> None:
+        """Send a request to the server of our own pages, and tell it who asks."""
+        record, edge, block = self._record, self._edge, self._head.block
+        pages = edge.own_pages
+        record.identity = identity
+        if identity is not None:
+            edge.limits.request(identity, record.started)
+        if pages is None:
             raise NoRoute("There is nothing at this path")
+        carriage = pages.carriage(self._site, self._head, target, identity)
+        if block.has_body:
+            self._check_body_length()
+        edge.visits[record.request_id.decode()] = Visit(identity, self._session, record.client, block.cookies)
+        self._has_visit = True
+        self._send(carriage, carriage.admission, is_long_running=False)
+        if block.has_body and self._exchange is not None:
+            self._connection.hand_over_body(self._exchange)
+
+    def _serve_front_page(self, target: OwnPage) -> None:
         self._record.status = _OK
         keep_alive = self._may_keep_alive()
         request_id, is_tls = self._record.request_id.decode(), self._edge.settings.is_tls
@@ -309,12 +410,17 @@ class Transaction:
         self._answer_ourselves(page, keep_alive=keep_alive)
 
     def _answer_error(self, error: RequestError) -> None:
-        head = self._head
+        head, record = self._head, self._record
+        is_unknown = record.identity is None and record.target is not None and self._memory.is_public_host
+        location = sign_in_location(head, error) if is_unknown and self._edge.has_sessions else None
+        if location is not None:
+            self._redirect_to(location, HTTPStatus.FOUND)
+            return
         keep_alive = self._may_keep_alive() and not isinstance(error, Malformed)
         answer = error_answer(
             error,
             self._record.request_id.decode(),
-            as_page=head.block.accepts_html and not is_api_target(head.target),
+            as_page=is_navigation(head.block) and not is_api_target(head.target),
             keep_alive=keep_alive,
             is_tls=self._edge.settings.is_tls,
             with_body=head.method != "HEAD",
@@ -350,6 +456,10 @@ class Transaction:
         # The two know each other: left so, each request would wait for the garbage collector.
         self._exchange = None
         edge.counters.in_flight -= 1
+        if self._session is not None:
+            edge.open_requests.end(self._session.key, self)
+        if self._has_visit:
+            edge.visits.pop(record.request_id.decode(), None)
         if self._stream_kind is not None and record.identity is not None:
             edge.limits.stream_ended(record.identity)
             edge.counters.streams[self._stream_kind] -= 1

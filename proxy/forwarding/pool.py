@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -55,10 +56,20 @@ class Reach:
 
 
 class Pool:
-    """Connections to `upstream`; without `reach` raises OSError when its TLS files cannot be read."""
+    """Connections to `upstream`; without `reach` raises OSError when its TLS files cannot be read.
+
+    `dial` returns connected sockets to a server that has no address (then nothing of the upstream's URL is used).
+    """
 
     def __init__(
-        self, upstream: Upstream, secret: bytes | None, limits: PoolLimits, tasks: TaskSet, reach: Reach | None = None
+        self,
+        upstream: Upstream,
+        secret: bytes | None,
+        limits: PoolLimits,
+        tasks: TaskSet,
+        reach: Reach | None = None,
+        *,
+        dial: Callable[[], Awaitable[socket.socket]] | None = None,
     ) -> None:
         self.upstream = upstream
         self.secret = secret
@@ -69,6 +80,7 @@ class Pool:
         self.failed = 0
         self._tls: ssl.SSLContext | None = upstream_context(upstream) if reach is None else None
         self._reach = reach
+        self._dial_socket = dial
         self._loop = asyncio.get_running_loop()
         self._tasks = tasks
         self._idle: list[UpstreamConnection] = []
@@ -199,6 +211,8 @@ class Pool:
     async def _connect(self, *, is_pooled: bool) -> UpstreamConnection:
         try:
             async with asyncio.timeout(self.limits.connect_seconds):
+                if self._dial_socket is not None:
+                    return await self._join(await self._dial_socket(), is_pooled=is_pooled)
                 if self._reach is None:
                     return await self._open(self.upstream.host, is_pooled=is_pooled)
                 return await self._open_allowed(self._reach, is_pooled=is_pooled)
@@ -217,6 +231,10 @@ class Pool:
             with contextlib.suppress(OSError):
                 return await self._open(address, is_pooled=is_pooled)
         return await self._open(last, is_pooled=is_pooled)
+
+    async def _join(self, sock: socket.socket, *, is_pooled: bool) -> UpstreamConnection:
+        _, connection = await self._loop.create_connection(lambda: UpstreamConnection(self if is_pooled else None), sock=sock)
+        return connection
 
     async def _open(self, host: str, *, is_pooled: bool) -> UpstreamConnection:
         upstream = self.upstream

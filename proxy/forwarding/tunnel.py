@@ -44,9 +44,14 @@ class Tunnel:
     def close(self) -> None:
         """End both sides once what is buffered was sent, or after a while; once."""
         if self._abort_timer is None:
-            self._abort_timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._abort)
+            self._abort_timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.abort)
             self.client.transport.close()
             self.upstream.transport.close()
+
+    def abort(self) -> None:
+        """End both sides at once."""
+        self.client.transport.abort()
+        self.upstream.transport.abort()
 
     def end_lost(self) -> None:
         """Note that one of the two transports is gone; the other has a while to take what is buffered for it."""
@@ -57,10 +62,6 @@ class Tunnel:
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         self._on_closed()
-
-    def _abort(self) -> None:
-        self.client.transport.abort()
-        self.upstream.transport.abort()
 
 
 class TunnelEnd(asyncio.Protocol):

@@ -51,6 +51,7 @@ class HeaderBlock(Struct, frozen=True):
     expects_continue: bool = False
     authorization: tuple[bytes, ...] = ()
     websocket_protocols: tuple[bytes, ...] = ()
+    cookies: tuple[bytes, ...] = ()
     impersonates: bool = False
     accepts_html: bool = False
     has_body: bool = False
@@ -110,6 +111,7 @@ def check_header_block(fields: Sequence[Field], *, is_http11: bool) -> HeaderBlo
         expects_continue=_check_expect(known.get(b"expect", ()), is_http11=is_http11),
         authorization=tuple(known.get(b"authorization", ())),
         websocket_protocols=tuple(known.get(b"sec-websocket-protocol", ())),
+        cookies=tuple(known.get(b"cookie", ())),
         impersonates=impersonates,
         accepts_html=b"text/html" in b",".join(known.get(b"accept", ())).lower(),
         has_body=has_body,

@@ -19,7 +19,6 @@ DEFAULT_STORE = "sqlite:///var/lib/mosk-proxy/sessions.db"
 
 # Each key with the values that ask for nothing; an absent or null one never does.
 _NOT_IN_THIS_RELEASE: Mapping[str, frozenset[str]] = {
-    "sign_in": frozenset(),
     "tracing.otlp_endpoint": frozenset(),
 }
 

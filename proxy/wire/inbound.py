@@ -81,7 +81,8 @@ class AnswerRules(Struct, frozen=True):
     """What is to be done with an upstream's answers, made once per upstream and kind of target.
 
     `prefix` is what the client's URL has before the upstream's path, `authorities` the lower-case `scheme://host[:port]` forms of
-    the upstream itself, `base_path` what the upstream's URL has before its own paths.
+    the upstream itself, `base_path` what the upstream's URL has before its own paths. `is_own` are answers of this process, whose
+    cookies are ours, and `added` header lines for them.
     """
 
     prefix: bytes
@@ -89,6 +90,8 @@ class AnswerRules(Struct, frozen=True):
     base_path: bytes = b""
     is_kubernetes: bool = True
     is_sandboxed: bool = False
+    is_own: bool = False
+    added: bytes = b""
 
 
 class AnswerHead(Struct, frozen=True):
@@ -125,6 +128,8 @@ def read_answer(status: int, fields: Sequence[Field], rules: AnswerRules, method
         head = AnswerHead(status, lines, kind, length, version == "1.1" and kind is not _CLOSE)
     if rules.is_kubernetes:
         head.lines.append(_NOSNIFF + _SANDBOX if rules.is_sandboxed else _NOSNIFF)
+    elif rules.is_own:
+        head.lines.append(rules.added)
     return head
 
 
@@ -134,7 +139,7 @@ def read_plain_answer(data: bytes, rules: AnswerRules, method: str) -> tuple[Ans
     None for any other, which llhttp and `read_answer` read: what matches here they would read in the same way.
     """
     found = _PLAIN_ANSWER.match(data)
-    if found is None or method == "HEAD":
+    if found is None or method == "HEAD" or rules.is_own:
         return None
     digits, before, length, behind = found.groups()
     status = int(digits)
@@ -196,7 +201,7 @@ def _rewrite(name: bytes, lower: bytes, value: bytes, rules: AnswerRules, lines:
         kept = None
     elif lower in {b"location", b"content-location"}:
         kept = location(value, rules)
-    elif lower == b"set-cookie":
+    elif lower == b"set-cookie" and not rules.is_own:
         kept = None if rules.is_kubernetes else set_cookie(value, rules)
     if kept is not None:
         lines += (name, b": ", kept, b"\r\n")

@@ -132,3 +132,26 @@ async def test_alertmanager_is_mounted_without_its_prefix() -> None:
             assert answer.status == 200
         async with http.get("/sl/team-b/dev/alertmanager/api/v2/silences", headers=headers) as answer:
             assert len(await answer.json()) == 1
+
+
+@on_the_proxys_loop
+async def test_a_person_signs_in_sees_the_portal_and_grafana_and_signs_out() -> None:
+    async with everything() as (running, _):
+        connector = aiohttp.TCPConnector(ssl=running.trust())
+        jar = aiohttp.CookieJar(unsafe=True)
+        html = {"Accept": "text/html"}
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, headers=html) as browser:
+            async with browser.get(running.proxy_url + "/sl/team-a/prod/grafana/") as sign_in_page:
+                assert str(sign_in_page.url).startswith(running.issuer)
+            async with browser.post(sign_in_page.url, data={"username": "prod-sl-admin"}) as landed:
+                assert str(landed.url) == running.proxy_url + "/sl/team-a/prod/grafana/"
+                assert '<b id="login">prod-sl-admin</b>' in await landed.text()
+            async with browser.get(running.proxy_url) as portal:
+                assert "<bdi>prod-sl-admin</bdi>" in await portal.text()
+            async with browser.get(running.proxy_url + "/kaas/api") as api:
+                assert (api.status, api.history) == (401, ())
+            origin = {"Origin": running.proxy_url}
+            async with browser.post(running.proxy_url + "/oauth2/sign_out", headers=origin) as out:
+                assert out.headers["Refresh"].startswith(f"0; url={running.issuer}/")
+            async with browser.get(running.proxy_url, allow_redirects=False) as stranger:
+                assert (stranger.status, stranger.headers["Location"]) == (302, "/oauth2/start?rd=%2F")

@@ -217,9 +217,9 @@ def test_head_announces_what_get_sends(entry: Door, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "target", "status"), [("POST", "/", 404), ("GET", "/console", 404), ("GET", "/oauth2/auth", 404)]
+    ("method", "target", "status"), [("POST", "/", 405), ("GET", "/console", 404), ("GET", "/oauth2/auth", 404)]
 )
-def test_there_is_one_page_of_our_own(entry: Door, method: str, target: str, status: int) -> None:
+def test_nothing_but_our_own_pages_is_at_our_own_paths(entry: Door, method: str, target: str, status: int) -> None:
     assert entry.ask(method, target).status == status
     assert entry.ask("GET", "/").status == 200
     assert entry.upstream.taken() == []

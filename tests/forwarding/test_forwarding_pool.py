@@ -101,6 +101,34 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_a_server_without_an_address_is_dialled_by_its_sockets() -> None:
+    tasks = TaskSet(asyncio.get_running_loop())
+    others: list[socket.socket] = []
+
+    async def dial() -> socket.socket:
+        if others:
+            raise OSError("nobody there")
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        others.append(far)
+        return near
+
+    pool = Pool(Upstream("console", "http", "nowhere.invalid", 1), None, LIMITS, tasks, dial=dial)
+    first, second = Asker(), Asker()
+    assert pool.acquire(first, fresh=False) is None
+    connection = await first.told
+    assert isinstance(connection, UpstreamConnection)
+    connection.transport.write(b"here")
+    assert others[0].recv(9) == b"here"
+    assert pool.acquire(second, fresh=True) is None
+    assert isinstance(await second.told, BadGateway)
+    pool.release(connection)
+    pool.close()
+    await tasks.close()
+    for other in others:
+        other.close()
+
+
 async def test_the_last_connection_that_came_back_goes_out_first() -> None:
     async with listening() as server, pooling(server.port) as pool:
         first, second = await two(pool)

@@ -96,7 +96,6 @@ def test_all_problems_are_told_at_once_those_within_a_block_and_those_between_bl
         "clusters[2].api.ca_file: not found",
         "clusters[2].api.credential.token_file: not found",
         "listn: unknown key: did you mean listen?",
-        "sign_in: is not available in this release: leave it out",
         "issuers[1].issuer: the same issuer as issuers[0]",
         "clusters[2].name: cluster team-a/prod is already declared by clusters[0]",
         "ui_domain: hosts[0] lies in it: applications need a domain of their own",

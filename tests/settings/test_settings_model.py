@@ -63,7 +63,6 @@ def test_settings_do_not_change():
         ("sessions: {key_file: ca.crt}", ["sessions.key_file: others than its owner and group may use it: chmod 600 {folder}/ca.crt"]),
         ("sign_in: {issuer: 'https://keycloak.example', client_id: mosk-proxy, scopes: [profile]}\nsessions: {store: 'sqlite:///x'}", [
             "sign_in.scopes: must contain openid",
-            "sign_in: is not available in this release: leave it out",
         ]),
     ],
 )  # fmt: skip

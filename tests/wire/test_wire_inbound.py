@@ -5,7 +5,17 @@ import pytest
 from proxy.directory.upstream import Upstream
 from proxy.edge.site import answer_rules
 from proxy.errors import BadGateway
-from proxy.wire.inbound import AnswerHead, AnswerRules, BodyKind, answer_bytes, authorities, location, read_answer, set_cookie
+from proxy.wire.inbound import (
+    AnswerHead,
+    AnswerRules,
+    BodyKind,
+    answer_bytes,
+    authorities,
+    location,
+    read_answer,
+    read_plain_answer,
+    set_cookie,
+)
 
 API = AnswerRules(b"/k8s/a/b", authorities("https", "10.0.1.10", 443))
 GRAFANA = AnswerRules(b"/sl/a/b/grafana", authorities("http", "10.0.1.20", 3000), is_kubernetes=False)
@@ -292,6 +302,13 @@ def test_a_cookie_is_bound_to_its_application(rules: AnswerRules, value: bytes, 
 def test_each_cookie_of_an_answer_is_mapped() -> None:
     head = read(LENGTH, (b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"b=2"))
     assert [line.partition(b";")[0] for line in lines(head)] == [b"Set-Cookie: a=1", b"Set-Cookie: b=2"]
+
+
+def test_our_own_answers_keep_our_cookies_and_get_our_lines() -> None:
+    rules = AnswerRules(b"", frozenset(), is_kubernetes=False, is_own=True, added=b"X-Ours: yes\r\n")
+    cookie = (b"Set-Cookie", b"__Host-mosk=x; Path=/; Secure")
+    assert lines(read(LENGTH, cookie, rules=rules)) == [b"Set-Cookie: __Host-mosk=x; Path=/; Secure", b"X-Ours: yes"]
+    assert read_plain_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", rules, "GET") is None
 
 
 @pytest.mark.parametrize(
