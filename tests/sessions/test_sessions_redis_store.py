@@ -130,27 +130,24 @@ async def test_hundreds_of_sessions_end_at_once(redis: RedisProcess, open_store,
     assert await store.of_subject(b"u" * 32) == []
 
 
-async def test_over_tls_the_authority_must_vouch_for_the_server(redis: RedisProcess, open_store, tmp_path):
+async def test_over_tls_the_authority_must_vouch_for_the_server(own_redis: RedisProcess, open_store, tmp_path):
     authority = CertificateAuthority(tmp_path)
     material = authority.issue("redis")
+    port = _free_port()
     for name, value in (
         ("tls-cert-file", material.certificate_file),
         ("tls-key-file", material.key_file),
         ("tls-ca-cert-file", authority.file),
         ("tls-auth-clients", "no"),
+        ("tls-port", port),
     ):
-        redis.ask("CONFIG", "SET", name, str(value))
-    port = _free_port()
-    if redis.ask("CONFIG", "SET", "tls-port", str(port)) != b"+OK\r\n":
-        pytest.skip("this server was built without TLS")
-    try:
-        secure = replace(redis.server, port=port, is_tls=True)
-        assert await open_store(replace(secure, ca_file=authority.file)).get(b"k" * 32) is None
-        with pytest.raises(StoreUnavailable, match="not available") as refused:
-            await open_store(secure).get(b"k" * 32)
-        assert "certificate" in refused.value.detail.lower()
-    finally:
-        redis.ask("CONFIG", "SET", "tls-port", "0")
+        if own_redis.ask("CONFIG", "SET", name, str(value)) != b"+OK\r\n":
+            pytest.skip("this server was built without TLS")
+    secure = replace(own_redis.server, port=port, is_tls=True)
+    assert await open_store(replace(secure, ca_file=authority.file)).get(b"k" * 32) is None
+    with pytest.raises(StoreUnavailable, match="not available") as refused:
+        await open_store(secure).get(b"k" * 32)
+    assert "certificate" in refused.value.detail.lower()
 
 
 def _free_port() -> int:
