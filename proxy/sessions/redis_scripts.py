@@ -54,6 +54,15 @@ end
 return removed
 """
 
+# KEYS: sessions. ARGV: their keys. Returns those that are not there.
+MISSING: Final = """
+local missing = {}
+for i = 1, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 0 then table.insert(missing, ARGV[i]) end
+end
+return missing
+"""
+
 # KEYS: sessions. ARGV: for each of them the moment it was seen and the milliseconds until it is idle. A hash that is gone stays gone.
 TOUCH: Final = """
 for i = 1, #KEYS do

@@ -90,11 +90,7 @@ class RedisStore:
         return bool(await self._script(scripts.REPLACE, [_session(key), _claim(key)], [key.hex(), revision, sealed]))
 
     async def remove(self, keys: Collection[bytes]) -> frozenset[bytes]:
-        removed: set[bytes] = set()
-        for batch in _batches(list(keys)):
-            names = await self._script(scripts.REMOVE, [_session(key) for key in batch], [key.hex() for key in batch])
-            removed.update(bytes.fromhex(name.decode()) for name in names)
-        return frozenset(removed)
+        return await self._those(scripts.REMOVE, keys)
 
     async def of_subject(self, subject: bytes) -> list[StoredSession]:
         return await self._members(_subject_set(subject))
@@ -103,7 +99,7 @@ class RedisStore:
         return await self._members(_provider_session_set(provider_session))
 
     async def missing(self, keys: Collection[bytes]) -> frozenset[bytes]:
-        return frozenset([key for key in keys if not await self._ask("EXISTS", _session(key))])
+        return await self._those(scripts.MISSING, keys)
 
     async def touch(self, seen: Mapping[bytes, float]) -> None:
         idle = int(self._idle_seconds * 1000)
@@ -169,6 +165,14 @@ class RedisStore:
             else:
                 found.append(stored)
         return found
+
+    async def _those(self, text: str, keys: Collection[bytes]) -> frozenset[bytes]:
+        """Run a script that picks some of many sessions."""
+        picked: set[bytes] = set()
+        for batch in _batches(list(keys)):
+            names = await self._script(text, [_session(key) for key in batch], [key.hex() for key in batch])
+            picked.update(bytes.fromhex(name.decode()) for name in names)
+        return frozenset(picked)
 
     async def _script(self, text: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -87,7 +87,7 @@ class BrowserAuthenticator:
         finally:
             del self._waiting[session_id]
             if not waiting.done():
-                waiting.cancel()
+                waiting.set_exception(Unavailable("the session cannot be looked up", detail="the look-up was broken off"))
 
     async def _verified(self, session_id: bytes) -> Session:
         session = await self._sessions.find(session_id)

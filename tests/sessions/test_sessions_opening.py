@@ -69,3 +69,16 @@ async def test_what_cannot_be_used_is_one_line(tmp_path):
     with pytest.raises(UnusableStore, match="cannot be made"):
         async with opened(SessionSettings(tmp_path / "no-folder" / "sessions.db")):
             pass
+
+
+async def test_sessions_are_refused_when_their_changes_are_no_longer_followed(tmp_path, caplog):
+    """A mistake of ours must not end in sessions that nobody can end."""
+    settings = SessionSettings(tmp_path / "sessions.db")
+    async with opened(settings, rhythm=QUICK) as one, opened(settings, rhythm=QUICK) as other:
+        session_id, session = await one.sessions.create(identity(), contents())
+        other.sessions.cache.end = None
+        await one.sessions.end([session.key])
+        await until(lambda: other.sessions.trouble is not None)
+        with pytest.raises(StoreUnavailable):
+            await other.sessions.find(session_id)
+    assert "task sessions failed" in caplog.text

@@ -126,7 +126,9 @@ async def test_hundreds_of_sessions_end_at_once(redis: RedisProcess, open_store,
     await asyncio.gather(*(store.put(session) for session in sessions))
     await store.touch({session.key: session.last_seen + 1 for session in sessions})
     keys = {session.key for session in sessions}
-    assert await store.remove(keys) == keys
+    unknown = {bytes([number]) * 32 for number in range(250)}
+    assert await store.missing(keys | unknown) == unknown
+    assert await store.remove(keys | unknown) == keys
     assert await store.of_subject(b"u" * 32) == []
 
 

@@ -44,6 +44,7 @@ class ScriptedIssuer:
     claims: dict = field(default_factory=dict)
     answer: dict = field(default_factory=dict)
     behaviour: Callable | None = None
+    revocation: Callable | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     revoked: list[dict[str, str]] = field(default_factory=list)
@@ -137,7 +138,7 @@ class ScriptedIssuer:
 
     async def _revoke(self, request: web.Request) -> web.Response:
         self.revoked.append({name: str(value) for name, value in (await request.post()).items()})
-        return web.Response()
+        return web.Response() if self.revocation is None else await self.revocation(self.revoked[-1])
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import pytest
 from scripted_issuer import refusing
 from signin_desk import Browser, Desk
 
-from proxy.errors import Unauthenticated
+from proxy.errors import Unauthenticated, Unavailable
 from proxy.sessions.store import StoreUnavailable
 
 
@@ -128,3 +128,11 @@ async def test_while_the_store_is_lost_cookies_are_503(desk: Desk, browser: Brow
         await desk.room.browsers.verify(browser.session_id)
     desk.opened.sessions.note_trouble(None)
     assert desk.room.browsers.known(browser.session_id) is session
+
+
+async def test_a_mistake_of_ours_is_503_for_those_who_wait(desk: Desk, browser: Browser, clock, caplog):
+    clock.now += 250
+    desk.room.browsers._renewal = None
+    with pytest.raises(Unavailable, match="cannot be looked up"):
+        await desk.room.browsers.verify(browser.session_id)
+    assert "task find session failed" in caplog.text

@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from scripted_issuer import CLIENT, ScriptedIssuer, query_of
+from scripted_issuer import CLIENT, ScriptedIssuer, answering, hang, query_of, refusing
 from signin_desk import PUBLIC_URL, Browser, Desk
 
 from proxy.signin.outcomes import Accepted, Redirected, Refused, SignedOut
@@ -91,6 +91,17 @@ async def test_an_issuer_may_lack_an_endpoint(desk: Desk, browser: Browser, miss
     desk.issuer.metadata[missing] = None
     expected = SignedOut if missing == "end_session_endpoint" else Redirected
     assert isinstance(await sign_out(browser), expected)
+
+
+async def test_a_revocation_that_fails_keeps_nobody_in(desk: Desk, browser: Browser, caplog):
+    for behaviour in (refusing("invalid_client", 401), answering(500, "no"), hang):
+        await browser.sign_in()
+        session_id = browser.session_id
+        desk.issuer.revocation = behaviour
+        assert isinstance(await sign_out(browser), Redirected)
+        assert await desk.opened.sessions.find(session_id) is None
+    assert caplog.text.count("refresh token not revoked") == 3
+    assert "refresh-" not in caplog.text
 
 
 async def test_an_endpoint_with_a_query_keeps_it(desk: Desk, browser: Browser):
