@@ -17,6 +17,7 @@ from proxy.edge.browser import OpenRequests
 from proxy.edge.client_connection import ClientConnection
 from proxy.edge.counters import Counters
 from proxy.edge.events import RequestIds, Timestamps
+from proxy.edge.handshakes import Handshakes
 from proxy.edge.head_reader import HeadLimits
 from proxy.edge.limits import UserLimits
 from proxy.edge.memory import BlockMemories
@@ -79,6 +80,7 @@ class Edge:
         self.tasks = TaskSet(self.loop)
         self.wall_clock = time.time
         self.connections: set[ClientConnection] = set()
+        self.handshakes = Handshakes(self)
         self.is_leaving = False
         self.is_draining = False
         self._in_a_hurry = asyncio.Event()
@@ -104,7 +106,7 @@ class Edge:
 
     def takes_in(self, descriptor: int) -> bool:
         """Whether there is room for another connection, whose descriptor tells how many are in use (open(2)); counts those without."""
-        if len(self.connections) >= self.settings.connections:
+        if len(self.connections) + len(self.handshakes) >= self.settings.connections:
             self.counters.turned_away["limits.connections"] += 1
         elif descriptor >= self._last_descriptor:
             self.counters.turned_away["descriptors"] += 1
@@ -130,6 +132,12 @@ class Edge:
         self.counters.malformed[error.message] += 1
         self._log(f"malformed request from {peer}: {error.message}")
 
+    def no_handshake(self, peer: str, reason: str | None) -> None:
+        """Count a connection that never came to speak TLS; without a reason there is nothing to tell."""
+        self.counters.turned_away["handshake"] += 1
+        if reason is not None:
+            self._log(f"no TLS handshake with {peer}: {reason}")
+
     def log_refusal(self, request_id: str, error: RequestError) -> None:
         """Tell the operator what the client is not told."""
         self._log(f"request {request_id}: {error.message} ({error.detail})")
@@ -145,6 +153,7 @@ class Edge:
                 if number % _SWEPT_AT_ONCE == 0:
                     # Ten thousand idle watches would otherwise hold everybody up for milliseconds, four times a second.
                     await asyncio.sleep(0)
+            self.handshakes.sweep(now)
             for pool in self.site.pools.values():
                 pool.sweep(now)
             if self.own_pages is not None:
@@ -169,6 +178,7 @@ class Edge:
 
     def close(self) -> None:
         """End every connection at once."""
+        self.handshakes.close()
         for connection in list(self.connections):
             connection.abort_hard()
 

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from proxy.edge.context import Edge
+from proxy.forwarding.tls_transport import BioPair, TlsTransport
 
 _BACKLOG: Final = 4096
 
@@ -18,13 +19,7 @@ async def listening(edge: Edge, sock: socket.socket, tls: ssl.SSLContext | None)
     """Accept connections for `edge` on a bound socket, which is closed at the end."""
     loop = asyncio.get_running_loop()
     try:
-        server = await loop.create_server(
-            edge.connection,
-            sock=sock,
-            backlog=_BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=edge.settings.header_seconds if tls is not None else None,
-        )
+        server = await loop.create_server(_protocols(edge, tls), sock=sock, backlog=_BACKLOG)
     except BaseException:
         sock.close()
         raise
@@ -32,6 +27,14 @@ async def listening(edge: Edge, sock: socket.socket, tls: ssl.SSLContext | None)
         yield
     finally:
         server.close()
+
+
+def _protocols(edge: Edge, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
+    """Return what makes the protocol of an accepted connection."""
+    if tls is None:
+        return edge.connection
+    bios = BioPair()
+    return lambda: TlsTransport(tls, bios, edge.handshakes)
 
 
 def bound_socket(address: str, port: int) -> socket.socket:

@@ -1,7 +1,7 @@
 """The connections to one upstream: reused last-in first-out, bounded, with a fair queue and a circuit that opens when it is sick.
 
-A long-running request always takes a fresh connection: it would hold a pooled one for hours, and a TLS connection that once
-received a large answer keeps its buffers for life. One pool never waits for another, so one sick cluster slows nobody else.
+A long-running request always takes a fresh connection: it would hold a pooled one for hours. One pool never waits for another, so
+one sick cluster slows nobody else.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from proxy.directory.upstream import Upstream
@@ -20,6 +21,8 @@ from proxy.errors import BadGateway, GatewayTimeout, RequestError, Unavailable
 from proxy.forwarding.connection import UpstreamConnection
 from proxy.forwarding.tasks import TaskSet
 from proxy.forwarding.tls import upstream_context
+from proxy.forwarding.tls_connect import connect_tls
+from proxy.forwarding.tls_transport import BioPair
 
 log = logging.getLogger("mosk_proxy.upstream")
 
@@ -58,6 +61,7 @@ class Reach:
 class Pool:
     """Connections to `upstream`; without `reach` raises OSError when its TLS files cannot be read.
 
+    TLS goes through `bios`, which all pools of one event loop may share.
     `dial` returns connected sockets to a server that has no address (then nothing of the upstream's URL is used).
     """
 
@@ -69,6 +73,7 @@ class Pool:
         tasks: TaskSet,
         reach: Reach | None = None,
         *,
+        bios: BioPair | None = None,
         dial: Callable[[], Awaitable[socket.socket]] | None = None,
     ) -> None:
         self.upstream = upstream
@@ -79,6 +84,7 @@ class Pool:
         self.opened = 0
         self.failed = 0
         self._tls: ssl.SSLContext | None = upstream_context(upstream) if reach is None else None
+        self._bios = bios or BioPair()
         self._reach = reach
         self._dial_socket = dial
         self._loop = asyncio.get_running_loop()
@@ -238,13 +244,10 @@ class Pool:
 
     async def _open(self, host: str, *, is_pooled: bool) -> UpstreamConnection:
         upstream = self.upstream
-        _, connection = await self._loop.create_connection(
-            lambda: UpstreamConnection(self if is_pooled else None),
-            host,
-            upstream.port,
-            ssl=self._tls,
-            server_hostname=None if self._tls is None else upstream.server_name or upstream.host,
-        )
+        protocol = partial(UpstreamConnection, self if is_pooled else None)
+        if self._tls is not None:
+            return await connect_tls(protocol, host, upstream.port, self._tls, upstream.server_name or upstream.host, self._bios)
+        _, connection = await self._loop.create_connection(protocol, host, upstream.port)
         return connection
 
     def _note_failure(self) -> None:

@@ -37,18 +37,23 @@ class SharedContexts:
 def server_context(certificate_file: Path, key_file: Path) -> ssl.SSLContext:
     """Return the public listener's context; raises OSError (ssl.SSLError for a pair that does not match included)."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # HTTP/1.1 only: see docs/data-plane.md for why HTTP/2 ends in front of us if it is wanted.
-    context.set_alpn_protocols(["http/1.1"])
+    _restrict(context)
     context.load_cert_chain(certificate_file, key_file)
     return context
 
 
 def _https_context(upstream: Upstream) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=upstream.ca_file, cadata=upstream.ca_pem)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    _restrict(context)
     credential = upstream.credential
     if isinstance(credential, Impersonate) and credential.client_certificate_file is not None:
         context.load_cert_chain(credential.client_certificate_file, credential.client_key_file)
     return context
+
+
+def _restrict(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # HTTP/1.1 only: see docs/data-plane.md for why HTTP/2 ends in front of us if it is wanted.
+    context.set_alpn_protocols(["http/1.1"])
+    # TLS 1.2 alone has it and nobody needs it; a peer that begins one would make our writes wait for its answers.
+    context.options |= ssl.OP_NO_RENEGOTIATION

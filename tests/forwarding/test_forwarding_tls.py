@@ -144,6 +144,13 @@ def test_the_listener_speaks_http_1_1_over_tls_1_2_and_later(make_door: Maker) -
         handshake(old)
 
 
+def test_nobody_renegotiates(tmp_path: Path) -> None:
+    pair = write_pair(tmp_path)
+    for context in (server_context(*pair), upstream_context(Upstream("kaas", "https", "a", 443))):
+        assert context is not None
+        assert ssl.OP_NO_RENEGOTIATION in context.options
+
+
 def test_own_answers_over_tls_pin_the_transport(make_door: Maker) -> None:
     entry = make_door(listen=TLS)
     assert entry.ask("GET", "/")["strict-transport-security"] == "max-age=31536000"
