@@ -21,6 +21,11 @@ class SignInSettings:
     ca_file: Path | None = None
 
     @property
+    def origin(self) -> str:
+        """What browsers send as `Origin` from our own pages: without a default port (RFC 6454 section 6.2)."""
+        return self.public_url.removesuffix(":443")
+
+    @property
     def redirect_uri(self) -> str:
         """Where the issuer sends browsers back to; registered there word for word."""
         return f"{self.public_url}/oauth2/callback"

@@ -52,7 +52,7 @@ class SignIn:
     async def start(self, query: str, cookie_lines: Sequence[bytes] = ()) -> Outcome:
         """Answer GET /oauth2/start?rd=<where to return to>."""
         settings = self._settings
-        target = return_target(parameters(query).get("rd"), settings.public_url, settings.redirect_hosts)
+        target = return_target(parameters(query).get("rd"), settings.origin, settings.redirect_hosts)
         try:
             # Nobody is sent on a journey that cannot end well, and then perhaps on another.
             self._sessions.require_store()

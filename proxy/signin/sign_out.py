@@ -46,7 +46,7 @@ class SignOut:
 
     async def sign_out(self, cookie_lines: Sequence[bytes], origin: str | None, sec_fetch_site: str | None) -> Outcome:
         """Answer POST /oauth2/sign_out, with the request's fields of these names."""
-        if not is_same_origin(origin, sec_fetch_site, self._settings.public_url):
+        if not is_same_origin(origin, sec_fetch_site, self._settings.origin):
             message = "a page of another origin may not sign you out"
             return Refused(HTTPStatus.FORBIDDEN, "cross_origin", message, "/", detail=f"Origin {origin!r:.200}")
         session_id = session_cookie(cookie_lines)

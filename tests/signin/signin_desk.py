@@ -84,5 +84,5 @@ class Desk:
 
 
 def settings_for(issuer: str, **changes: object) -> SignInSettings:
-    given = {"client_secret": "s3cret:%", "redirect_hosts": frozenset({"grafana.example"})} | changes
-    return SignInSettings(PUBLIC_URL, issuer, CLIENT, **given)
+    given = {"public_url": PUBLIC_URL, "client_secret": "s3cret:%", "redirect_hosts": frozenset({"grafana.example"})} | changes
+    return SignInSettings(issuer=issuer, client_id=CLIENT, **given)

@@ -104,6 +104,13 @@ async def test_a_revocation_that_fails_keeps_nobody_in(desk: Desk, browser: Brow
     assert "refresh-" not in caplog.text
 
 
+async def test_browsers_leave_the_default_port_out_of_their_origin(make_desk):
+    desk = await make_desk(public_url="https://entry.example:443")
+    browser = desk.browser()
+    assert (await browser.sign_in("rd=https://entry.example/console/me")).location == "/console/me"
+    assert isinstance(await sign_out(browser, "https://entry.example"), Redirected)
+
+
 async def test_an_endpoint_with_a_query_keeps_it(desk: Desk, browser: Browser):
     desk.issuer.metadata["end_session_endpoint"] = f"{desk.issuer.url}/logout?realm=iam"
     outcome = await sign_out(browser)
