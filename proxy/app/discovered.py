@@ -18,6 +18,7 @@ from proxy.edge.site import answer_rules
 from proxy.forwarding.pool import Pool, PoolLimits, Reach
 from proxy.forwarding.tasks import TaskSet
 from proxy.forwarding.tls import SharedContexts
+from proxy.forwarding.tls_transport import BioPair
 from proxy.routing.target import ClusterRef
 from proxy.wire.inbound import AnswerRules
 
@@ -54,12 +55,13 @@ _NOTHING: Final = _Placed()
 class DiscoveredServers:
     """Upstreams, pools and rules for answers of all discovered clusters; a site is made from copies of them."""
 
-    def __init__(self, tasks: TaskSet) -> None:
+    def __init__(self, tasks: TaskSet, bios: BioPair | None = None) -> None:
         self.cluster_apis: dict[ClusterRef, Upstream] = {}
         self.applications: dict[tuple[ClusterRef, str], Upstream] = {}
         self.pools: dict[str, Pool] = {}
         self.answers: dict[str, tuple[AnswerRules, AnswerRules]] = {}
         self._tasks = tasks
+        self._bios = bios
         self._terms: Terms | None = None
         self._reach: Reach | None = None
         self._records: Records = {}
@@ -140,7 +142,7 @@ class DiscoveredServers:
             del self.answers[name], self._keys[name]
         if upstream is not None and key is not None:
             self._keys[name] = key
-            self.pools[name] = Pool(upstream, key[0].material.secret, key[0].limits, self._tasks, self._reach)
+            self.pools[name] = Pool(upstream, key[0].material.secret, key[0].limits, self._tasks, self._reach, bios=self._bios)
             self.answers[name] = answer_rules(upstream)
         return True
 

@@ -18,6 +18,7 @@ from proxy.edge.head_reader import HeadLimits
 from proxy.edge.site import Networks, Site, answer_rules
 from proxy.forwarding.pool import Pool, PoolLimits
 from proxy.forwarding.tasks import TaskSet
+from proxy.forwarding.tls_transport import BioPair
 from proxy.issuers.authenticator import Authenticator
 from proxy.issuers.settings import IssuerSettings
 from proxy.policy.policy import Policy
@@ -57,7 +58,8 @@ class SiteBuilder:
 
     def __init__(self, tasks: TaskSet) -> None:
         self._tasks = tasks
-        self._discovered = DiscoveredServers(tasks)
+        self._bios = BioPair()
+        self._discovered = DiscoveredServers(tasks, self._bios)
         self._committed: Configured | None = None
         self._prepared: Configured | None = None
 
@@ -79,7 +81,7 @@ class SiteBuilder:
             routes=routes(settings),
             policy=policy(settings),
             directory=known,
-            pools={key: before.get(key) or Pool(key.upstream, key.material.secret, limits, self._tasks) for key in keys},
+            pools={key: before.get(key) or self._pool(key) for key in keys},
             answers={upstream.name: answer_rules(upstream) for upstream in known},
             credential_names=frozenset[bytes]().union(*names),
             trusted_proxies=tuple(settings.trusted_proxies),
@@ -128,6 +130,9 @@ class SiteBuilder:
             credential_names=configured.credential_names,
             trusted_proxies=configured.trusted_proxies,
         )
+
+    def _pool(self, key: PoolKey) -> Pool:
+        return Pool(key.upstream, key.material.secret, key.limits, self._tasks, bios=self._bios)
 
     def _tokens(self, issuers: tuple[IssuerSettings, ...]) -> Tokens:
         """Keep the authenticator, its keys and its cache while the issuers stay the same."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from edge_door import client_tls, server_tls
+from edge_door import Door, client_tls, server_tls
 from tls_peer import Ours, Peer, on_uvloop, server_context, until
 
 from proxy.forwarding.tls_connect import connect_tls
@@ -112,3 +112,9 @@ async def test_who_waits_no_more_ends_the_connection() -> None:
                 await dialling
             assert await asyncio.wait_for(dialled.loop.sock_recv(sock, 10), 5) == b""
         assert not dialled.made
+
+
+def test_all_pools_of_a_proxy_share_one_pair(entry: Door) -> None:
+    pools = entry.running.edge.site.pools.values()
+    assert len(pools) > 2
+    assert len({id(pool._bios) for pool in pools}) == 1
