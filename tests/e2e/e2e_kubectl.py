@@ -75,6 +75,8 @@ def release(name: str, program: Path) -> Release:
     return Release(name, program, (int(version["major"]), int(re.sub(r"\D.*", "", version["minor"]))))
 
 
+_STREAM_RACES: Final = 5
+
 Seen: TypeAlias = list[Outcome | str]
 
 
@@ -94,14 +96,22 @@ class Kubectl:
     context: str = "it"
 
     def run(self, *arguments: str, stdin: bytes = b"", **environment: str) -> Outcome:
-        """Run one command to its end."""
+        """Run one command to its end; once more when kubectl threw away what came before it had made its streams (1.30 and later do)."""
+        outcome = self._run(arguments, stdin, environment)
+        for _ in range(_STREAM_RACES):
+            if "Unknown stream id" not in outcome.err:
+                break
+            outcome = self._run(arguments, stdin, environment)
+        return outcome
+
+    def _run(self, arguments: tuple[str, ...], stdin: bytes, environment: Mapping[str, str]) -> Outcome:
         ended = subprocess.run(
             self.command(*arguments),
             input=stdin,
             capture_output=True,
             check=False,
             timeout=_SECONDS,
-            env=self.environment() | environment,
+            env=self.environment() | dict(environment),
             cwd=self.folder,
         )
         return Outcome(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
