@@ -240,9 +240,7 @@ def _requests(edge: EdgeFigures, bounds: Sequence[float]) -> Iterator[Metric]:
 def _traffic(edge: EdgeFigures) -> Iterator[Metric]:
     yield _gauge("requests_in_flight", "Requests being answered, long-running ones included.", (), [((), edge.in_flight)])
     yield _gauge("connections", "Open connections of clients.", (), [((), edge.connections)])
-    yield _counter(
-        "connections_refused", "Connections closed at once for want of room, by cause.", ("cause",), _rows(edge.turned_away)
-    )
+    yield _counter("connections_refused", "Connections that were not taken in, by cause.", ("cause",), _rows(edge.turned_away))
     yield _gauge("streams", "Long-running requests being carried, by kind.", ("kind",), _rows(edge.streams))
     yield _counter("received_bytes", "Bytes of request bodies and tunnels received from clients.", (), [((), edge.bytes_in)])
     yield _counter("sent_bytes", "Bytes of answer bodies and tunnels sent to clients.", (), [((), edge.bytes_out)])
